@@ -1,0 +1,255 @@
+"""Find, check, name and load the pictures.
+
+A data folder has `train/` and `valid/` (and perhaps `test/`), each with one folder of images per class: torchvision's
+ImageFolder layout. `FLOWER_DATA` points to one; without it the rendered flowers that come with the course are used.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
+from torchvision.transforms import v2
+
+PROJECT = Path(__file__).resolve().parent.parent
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the three channels, for values in [0, 1]
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class UserError(ValueError):
+    """Something the user can put right; the text says in one sentence what is wrong and what to do."""
+
+
+# ---- the folder ----------------------------------------------------------------------------------------------------
+
+
+def data_dir() -> Path:
+    """The folder named by FLOWER_DATA (seen from here or from the project), or the bundled flowers; checked."""
+    wanted = os.environ.get("FLOWER_DATA")
+    if not wanted:
+        return check_data(PROJECT / "flower_data")
+    root = Path(wanted).expanduser()
+    return check_data(root if root.exists() or root.is_absolute() else PROJECT / root)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The images in a folder and below it, sorted; hidden files and folders are passed over."""
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS and p.is_file())
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def class_folders(folder: Path) -> list[str]:
+    """The class folders' names in ImageFolder's order: sorted as text, hidden ones passed over."""
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def check_data(root: Path) -> Path:
+    """Return `root` if it can be trained on; raise UserError if a folder, a class or its images are missing."""
+    if not root.is_dir():
+        raise UserError(f"There is no folder {root}: set FLOWER_DATA (or --data) to a folder with train/ and valid/.")
+    for split in ("train", "valid"):
+        if not (root / split).is_dir():
+            raise UserError(
+                f"{root} has no folder {split}/: it needs train/ and valid/, each with one folder per class."
+            )
+    classes = class_folders(root / "train")
+    if not classes:
+        raise UserError(
+            f"{root / 'train'} has no class folders: put the images of each class into a folder of its own."
+        )
+    for split in ("train", "valid"):
+        differing = set(classes) ^ set(class_folders(root / split))
+        if differing:
+            raise UserError(
+                f"train/ and {split}/ of {root} must have the same classes, but only one has {sorted(differing)[0]!r}."
+            )
+        for name in classes:
+            if not image_files(root / split / name):
+                raise UserError(
+                    f"{root / split / name} holds no images: add some, or remove this class from train/ and valid/."
+                )
+    return root
+
+
+def flower_names(classes: Sequence[str], root: Path | None = None) -> dict[str, str]:
+    """Folder name -> flower name, from the data folder's cat_to_name.json or the project's if it has every class.
+
+    Without a fitting file the folder names are the names.
+    """
+    for folder in ([root] if root else []) + [PROJECT]:
+        path = folder / "cat_to_name.json"
+        if path.is_file():
+            cat_to_name = json.loads(path.read_text(encoding="utf-8"))
+            if all(name in cat_to_name for name in classes):
+                return {name: cat_to_name[name] for name in classes}
+    return {name: name for name in classes}
+
+
+# ---- one image -----------------------------------------------------------------------------------------------------
+
+
+def load_image(path: str | Path, least: int = 0) -> Image.Image:
+    """Read any image as 8-bit RGB, upright: grey, palette, transparent (on white), CMYK and 16-bit ones too.
+
+    least: if given, a JPEG may be decoded at reduced size, but each side stays at least this long (or the original's
+    length), which is faster. Raises UserError if the file is no image or is damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            if least:
+                image.draft("RGB", (least, least))
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error).split(" '")[0] or "damaged"
+        raise UserError(f"{path} cannot be read as an image ({reason}): replace it or remove it.") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # 16 bits and more: to 8
+        values = np.asarray(image, np.float64)
+        top = 65535 if values.max() > 255 else 255 if values.max() > 1 else 1
+        image = Image.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def train_transform(size: int) -> v2.Compose:
+    """PIL image -> float32 (3, size, size), augmented and normalised."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, scale=(0.35, 1.0), antialias=True),
+            v2.RandomHorizontalFlip(),
+            v2.RandomRotation(30),
+            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.03),
+            v2.RandomGrayscale(0.025),
+            *_to_normalised(),
+        ]
+    )
+
+
+def valid_transform(size: int) -> v2.Compose:
+    """PIL image -> float32 (3, size, size): the middle square, normalised; nothing random."""
+    return v2.Compose([v2.Resize(size, antialias=True), v2.CenterCrop(size), *_to_normalised()])
+
+
+def _to_normalised() -> list[v2.Transform]:
+    return [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
+
+
+def im_convert(tensor: Tensor) -> np.ndarray:
+    """Undo the normalisation for display: float (3, height, width) -> float32 array (height, width, 3) in [0, 1]."""
+    image = tensor.detach().cpu().float().numpy().transpose(1, 2, 0)
+    return (image * np.array(IMAGENET_STD) + np.array(IMAGENET_MEAN)).clip(0, 1).astype(np.float32)
+
+
+# ---- a split, the usual way ----------------------------------------------------------------------------------------
+
+
+class FlowerFolder(ImageFolder):
+    """torchvision's ImageFolder, reading any image mode and passing over hidden folders such as .ipynb_checkpoints."""
+
+    def __init__(self, folder: Path, transform: Callable | None = None):
+        super().__init__(str(folder), transform, loader=load_image, is_valid_file=_is_image)
+
+    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+        classes = class_folders(Path(directory))
+        return classes, {name: index for index, name in enumerate(classes)}
+
+
+def _is_image(path: str) -> bool:
+    return path.lower().endswith(IMG_EXTENSIONS) and not os.path.basename(path).startswith(".")
+
+
+# ---- a split, decoded once -----------------------------------------------------------------------------------------
+
+
+class Images(NamedTuple):
+    """A split in memory. pixels: uint8 (n, 3, size, size), labels: int64 (n,), classes: folder names, files: n paths."""
+
+    pixels: Tensor
+    labels: Tensor
+    classes: list[str]
+    files: list[Path]
+
+
+def decode_square(path: Path, size: int) -> np.ndarray:
+    """The middle square of an image, uint8 (size, size, 3)."""
+    image = load_image(path, least=2 * size)
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
+
+
+def decode_files(files: Sequence[Path], size: int) -> Tensor:
+    """Decode every file once, uint8 (n, 3, size, size). Raises UserError that names the unreadable ones."""
+    pixels, bad = torch.empty(len(files), 3, size, size, dtype=torch.uint8), []
+
+    def decode(i: int) -> None:
+        try:
+            pixels[i] = torch.from_numpy(decode_square(files[i], size).copy()).permute(2, 0, 1)
+        except UserError as error:
+            bad.append(str(error))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
+        list(pool.map(decode, range(len(files))))
+    if bad:
+        more = f" ({len(bad) - 1} more files like it)" if len(bad) > 1 else ""
+        raise UserError(sorted(bad)[0] + more)
+    return pixels
+
+
+def decode_split(root: Path, split: str, size: int) -> Images:
+    """Decode one split of a data folder into memory."""
+    classes = class_folders(root / split)
+    files = [(path, i) for i, name in enumerate(classes) for path in image_files(root / split / name)]
+    paths = [path for path, _ in files]
+    return Images(decode_files(paths, size), torch.tensor([label for _, label in files]), classes, paths)
+
+
+def normalize_batch(pixels: Tensor) -> Tensor:
+    """uint8 (batch, 3, height, width) -> float32, normalised."""
+    mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    return (pixels.float() / 255 - mean) / std
+
+
+class BatchLoader:
+    """Batches from tensors in memory; stands in for a DataLoader.
+
+    transform turns a batch of inputs into what the model takes; shuffling draws from torch's global generator.
+    """
+
+    def __init__(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        transform: Callable | None = None,
+    ):
+        self.inputs, self.labels = inputs, labels
+        self.batch_size, self.shuffle, self.transform = batch_size, shuffle, transform
+
+    def __len__(self) -> int:
+        return len(self._batches(torch.arange(len(self.labels))))
+
+    def _batches(self, order: Tensor) -> Sequence[Tensor]:
+        batches = order.split(self.batch_size)
+        # Batch normalisation cannot learn from a single image: leave a last lonely one out of this epoch.
+        return batches[:-1] if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1 else batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        n = len(self.labels)
+        for batch in self._batches(torch.randperm(n) if self.shuffle else torch.arange(n)):
+            inputs = self.inputs[batch]
+            yield (self.transform(inputs) if self.transform else inputs), self.labels[batch]

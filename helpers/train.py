@@ -1,0 +1,260 @@
+"""Train on any data folder: python -m helpers.train --data DIR --out DIR
+
+First the head, on features computed once; then all layers. Writes best.pt (for helpers.predict), last.pt (for --resume),
+history.csv and metrics.json.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+from helpers.augment import augment_batch
+from helpers.data import (
+    BatchLoader,
+    Images,
+    UserError,
+    check_data,
+    data_dir,
+    decode_split,
+    flower_names,
+    normalize_batch,
+)
+from helpers.models import default_weights, initialize_model, parameter_groups, set_parameter_requires_grad
+from helpers.prediction import save_model
+from helpers.training import (
+    BestWeights,
+    History,
+    choose_precision,
+    load_checkpoint,
+    pick_device,
+    save_checkpoint,
+    save_history,
+    train_head,
+    train_model,
+    write_atomically,
+)
+
+HEAD_RATE, BODY_RATE, WEIGHT_DECAY = 0.02, 0.02, 5e-4  # of the second phase: SGD, one cycle
+ROOM = 1.25  # training images are kept this much larger than the network's input, as room for random crops
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.train", description="Train a flower classifier: first the head, then all layers."
+    )
+    parser.add_argument(
+        "--data", type=Path, help="folder with train/ and valid/ (default: FLOWER_DATA, or the bundled flowers)"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for best.pt, last.pt, history.csv and metrics.json"
+    )
+    parser.add_argument(
+        "--weights",
+        default=default_weights(),
+        help="flora (bundled), imagenet, none or a file (default: FLOWER_WEIGHTS or flora)",
+    )
+    parser.add_argument("--head-epochs", type=int, default=20)
+    parser.add_argument("--full-epochs", type=int, default=10)
+    parser.add_argument("--image-size", type=int, default=64, help="pixels, at least 32")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    options = parser.parse_args(arguments)
+    if min(options.head_epochs, options.full_epochs) < 0 or options.head_epochs + options.full_epochs == 0:
+        parser.error("--head-epochs and --full-epochs must be 0 or more, and not both 0")
+    if options.image_size < 32 or options.batch_size < 2:
+        parser.error("--image-size must be at least 32 and --batch-size at least 2")
+    return options
+
+
+def prepare_out(out: Path, resume: bool) -> None:
+    """Find out before the work starts whether the results can be written, and never overwrite an older run."""
+    last = out / "last.pt"
+    if resume and not last.is_file():
+        raise UserError(
+            f"There is nothing to resume in {out}: leave out --resume, or name the folder of the stopped run."
+        )
+    if not resume and last.exists():
+        raise UserError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
+    probe = out / ".writable"
+    write_atomically(probe, lambda temporary: temporary.write_text("ok"))
+    probe.unlink()
+
+
+class Run:
+    """One training run: the data, the model and what a checkpoint has to remember."""
+
+    def __init__(self, options: argparse.Namespace, train: Images, valid: Images, names: dict[str, str]):
+        self.options, self.names, self.classes = options, names, train.classes
+        self.history: History = []
+        self.best = BestWeights()
+        self.seconds = {"head_seconds": 0.0, "full_seconds": 0.0}
+        self.facts = {
+            "train_images": len(train.labels),
+            "valid_images": len(valid.labels),
+            "classes": len(train.classes),
+        }
+        self.device = pick_device()
+        self.precision = choose_precision(self.device)
+        torch.manual_seed(options.seed)
+        model = initialize_model("resnet18", len(train.classes), feature_extract=True, weights=options.weights)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        size, batch_size = options.image_size, options.batch_size
+        self.batches = {
+            "train": self._loader(
+                train, batch_size, shuffle=True, transform=lambda pixels: augment_batch(pixels, size)
+            ),
+            "valid": self._loader(valid, 4 * batch_size, transform=normalize_batch),
+        }
+
+    def _loader(self, images: Images, batch_size: int, **options) -> BatchLoader:
+        return BatchLoader(images.pixels.to(self.device), images.labels.to(self.device), batch_size, **options)
+
+    # What must be the same when a run is resumed.
+    def recipe(self) -> dict:
+        chosen = {
+            k: v
+            for k, v in vars(self.options).items()
+            if k in ("weights", "head_epochs", "full_epochs", "image_size", "batch_size", "seed")
+        }
+        return chosen | self.facts | {"folders": self.classes}
+
+    def head_phase(self) -> None:
+        start = time.perf_counter()
+        if self.options.head_epochs:
+            self.history += train_head(
+                self.model,
+                self.batches["train"],
+                self.batches["valid"],
+                self.options.head_epochs,
+                precision=self.precision,
+            )
+            self.best.update(self.model, max(row["valid_accuracy"] for row in self.history))
+            self.save_best()
+        self.seconds["head_seconds"] = time.perf_counter() - start
+
+    def full_phase(self, state: dict | None = None) -> None:
+        """Train all layers; `state` is a checkpoint to go on from."""
+        options = self.options
+        set_parameter_requires_grad(self.model, False)
+        optimizer = torch.optim.SGD(
+            parameter_groups(self.model, HEAD_RATE, BODY_RATE, WEIGHT_DECAY), lr=BODY_RATE, momentum=0.9, nesterov=True
+        )
+        rates = [group["lr"] for group in optimizer.param_groups]
+        scheduler = OneCycleLR(
+            optimizer, rates, total_steps=max(2, options.full_epochs * len(self.batches["train"])), pct_start=0.2
+        )
+        torch.manual_seed(options.seed + 1)
+        first = 0
+        if state and state["epoch"]:
+            self.model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            scheduler.load_state_dict(state["scheduler"])
+            torch.set_rng_state(state["random"])
+            first = state["epoch"]
+        begin, before = time.perf_counter(), self.seconds["full_seconds"]
+
+        def after_epoch(epoch: int) -> None:
+            self.seconds["full_seconds"] = before + time.perf_counter() - begin
+            if self.best.accuracy == self.history[-1]["valid_accuracy"]:
+                self.save_best()
+            self.save_last(epoch + 1, optimizer, scheduler)
+
+        train_model(
+            self.model, self.batches, nn.CrossEntropyLoss(label_smoothing=0.1), optimizer, options.full_epochs, scheduler=scheduler, best=self.best,
+            history=self.history, precision=self.precision, first_epoch=first, after_epoch=after_epoch,
+        )  # fmt: skip
+
+    def save_best(self) -> None:
+        facts = {"weights": self.options.weights, "valid_accuracy": self.best.accuracy}
+        save_model(self.options.out / "best.pt", self.model, self.classes, self.names, self.options.image_size, **facts)
+
+    def save_last(self, epoch: int, optimizer=None, scheduler=None) -> None:
+        parts = {"optimizer": optimizer, "scheduler": scheduler} if optimizer else {}
+        content = {name: part.state_dict() for name, part in parts.items()}
+        content |= {
+            "model": self.model.state_dict(),
+            "epoch": epoch,
+            "recipe": self.recipe(),
+            "history": self.history,
+            "seconds": self.seconds,
+        }
+        content |= {"random": torch.get_rng_state(), "bfloat16": self.precision is not None}
+        save_checkpoint(self.options.out / "last.pt", content)
+        save_history(self.options.out / "history.csv", self.history)
+
+    def restore(self, state: dict) -> None:
+        """Take over an earlier run's state. Raises UserError if it was another recipe."""
+        recipe = state.get("recipe", {})
+        for name, value in self.recipe().items():
+            if recipe.get(name) != value:
+                raise UserError(
+                    f"The run in {self.options.out} was started with another {name.replace('_', '-')}: resume it with the same data and options."
+                )
+        self.history, self.seconds = state["history"], state["seconds"]
+        self.precision = torch.bfloat16 if state["bfloat16"] else None
+        if (self.options.out / "best.pt").is_file():
+            saved = load_checkpoint(self.options.out / "best.pt")
+            self.best.state, self.best.accuracy = saved["model"], saved["valid_accuracy"]
+        self.model.load_state_dict(state["model"])
+
+
+def train(options: argparse.Namespace) -> dict:
+    """Carry out the run and return its metrics (also written to metrics.json)."""
+    begin = time.perf_counter()
+    prepare_out(options.out, options.resume)
+    state = load_checkpoint(options.out / "last.pt") if options.resume else None
+    root = check_data(options.data) if options.data else data_dir()
+    train_images = decode_split(root, "train", round(ROOM * options.image_size))
+    valid_images = decode_split(root, "valid", options.image_size)
+    print(
+        f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images of {len(train_images.classes)} classes from {root}"
+    )
+    run = Run(options, train_images, valid_images, flower_names(train_images.classes, root))
+    run.seconds["load_seconds"] = time.perf_counter() - begin
+    if state:
+        run.restore(state)
+    else:
+        run.head_phase()
+        run.save_last(0)
+    if options.full_epochs:
+        run.full_phase(state)
+    metrics = {
+        "best_valid_accuracy": run.best.accuracy,
+        **run.seconds,
+        **run.facts,
+        "weights": options.weights,
+        "image_size": options.image_size,
+    }
+    write_atomically(
+        options.out / "metrics.json", lambda temporary: temporary.write_text(json.dumps(metrics, indent=2))
+    )
+    print(f"best validation accuracy {run.best.accuracy:.4f}; model in {options.out / 'best.pt'}")
+    return metrics
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = parse(arguments)
+    try:
+        train(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            f"\nStopped. Go on with the same line and --resume; the best model so far is {options.out / 'best.pt'}.",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
