@@ -57,14 +57,10 @@ def check_data(root: Path) -> Path:
         raise UserError(f"There is no folder {root}: set FLOWER_DATA (or --data) to a folder with train/ and valid/.")
     for split in ("train", "valid"):
         if not (root / split).is_dir():
-            raise UserError(
-                f"{root} has no folder {split}/: it needs train/ and valid/, each with one folder per class."
-            )
+            raise UserError(f"{root} has no folder {split}/: it needs train/ and valid/, each with one folder per class.")
     classes = class_folders(root / "train")
     if not classes:
-        raise UserError(
-            f"{root / 'train'} has no class folders: put the images of each class into a folder of its own."
-        )
+        raise UserError(f"{root / 'train'} has no class folders: put the images of each class into a folder of its own.")
     for split in ("train", "valid"):
         differing = set(classes) ^ set(class_folders(root / split))
         if differing:

@@ -59,9 +59,7 @@ def load_backbone(model: nn.Module, weights: str) -> None:
     }
     expected = {name: value.shape for name, value in model.state_dict().items() if not name.startswith("fc.")}
     if {name: value.shape for name, value in state.items()} != expected:
-        raise UserError(
-            f"The weights {weights!r} do not fit a {type(model).__name__} of this size: they are another model's."
-        )
+        raise UserError(f"The weights {weights!r} do not fit a {type(model).__name__} of this size: they are another model's.")
     model.load_state_dict(state, strict=False)
 
 
@@ -77,9 +75,7 @@ def _imagenet_state() -> dict[str, Tensor]:
 def _read_state(path: Path) -> dict[str, Tensor]:
     """The tensors in a safetensors file or in a checkpoint; never runs code from the file."""
     if not path.is_file():
-        raise UserError(
-            f"There is no weights file {path}: set FLOWER_WEIGHTS to flora, imagenet, none or a file that exists."
-        )
+        raise UserError(f"There is no weights file {path}: set FLOWER_WEIGHTS to flora, imagenet, none or a file that exists.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -98,11 +94,7 @@ def train_mode(model: nn.Module) -> nn.Module:
     """model.train(), but batch norms with frozen parameters keep their running statistics as they are."""
     model.train()
     for module in model.modules():
-        if (
-            isinstance(module, nn.modules.batchnorm._BatchNorm)
-            and module.weight is not None
-            and not module.weight.requires_grad
-        ):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine and not module.weight.requires_grad:
             module.eval()
     return model
 
@@ -120,9 +112,7 @@ def parameter_groups(model: nn.Module, head_rate: float, body_rate: float, weigh
     for in_head, rate in ((True, head_rate), (False, body_rate)):
         for is_matrix, decay in ((True, weight_decay), (False, 0.0)):
             chosen = [
-                p
-                for p in model.parameters()
-                if p.requires_grad and (id(p) in head) == in_head and (p.ndim > 1) == is_matrix
+                p for p in model.parameters() if p.requires_grad and (id(p) in head) == in_head and (p.ndim > 1) == is_matrix
             ]
             if chosen:
                 groups.append({"params": chosen, "lr": rate, "weight_decay": decay})

@@ -31,9 +31,7 @@ class Prediction(NamedTuple):
     probability: float
 
 
-def save_model(
-    path: Path, model: nn.Module, classes: Sequence[str], names: dict[str, str], image_size: int, **facts
-) -> None:
+def save_model(path: Path, model: nn.Module, classes: Sequence[str], names: dict[str, str], image_size: int, **facts) -> None:
     """Write a checkpoint that needs nothing beside it: weights, classes, names, image size, plain facts."""
     tensors = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     content = {
@@ -50,9 +48,7 @@ def load_model(path: Path) -> Predictor:
     """Read a checkpoint written by `save_model`. Raises UserError if it is no such file."""
     content = load_checkpoint(path)
     try:
-        model = initialize_model(
-            content["architecture"], len(content["classes"]), feature_extract=False, weights="none"
-        )
+        model = initialize_model(content["architecture"], len(content["classes"]), feature_extract=False, weights="none")
         model.load_state_dict(content["model"])
         predictor = Predictor(model.eval(), content["classes"], content["names"], content["image_size"])
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
@@ -96,9 +92,7 @@ def predict_files(
                 problems.append(str(error))
         if readable:
             values, indices = probabilities(predictor, torch.stack(squares)).topk(min(top, len(predictor.classes)))
-            results += [
-                _predictions(predictor, *row) for row in zip(readable, indices.tolist(), values.tolist(), strict=True)
-            ]
+            results += [_predictions(predictor, *row) for row in zip(readable, indices.tolist(), values.tolist(), strict=True)]
     return results, problems
 
 

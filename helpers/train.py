@@ -40,7 +40,7 @@ from helpers.training import (
     write_atomically,
 )
 
-HEAD_RATE, BODY_RATE, WEIGHT_DECAY = 0.02, 0.02, 5e-4  # of the second phase: SGD, one cycle
+FINE_RATE, SCRATCH_RATE, WEIGHT_DECAY = 0.03, 0.1, 5e-4  # of the second phase: SGD, one cycle
 ROOM = 1.25  # training images are kept this much larger than the network's input, as room for random crops
 
 
@@ -51,9 +51,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--data", type=Path, help="folder with train/ and valid/ (default: FLOWER_DATA, or the bundled flowers)"
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for best.pt, last.pt, history.csv and metrics.json"
-    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for best.pt, last.pt, history.csv and metrics.json")
     parser.add_argument(
         "--weights",
         default=default_weights(),
@@ -77,9 +75,7 @@ def prepare_out(out: Path, resume: bool) -> None:
     """Find out before the work starts whether the results can be written, and never overwrite an older run."""
     last = out / "last.pt"
     if resume and not last.is_file():
-        raise UserError(
-            f"There is nothing to resume in {out}: leave out --resume, or name the folder of the stopped run."
-        )
+        raise UserError(f"There is nothing to resume in {out}: leave out --resume, or name the folder of the stopped run.")
     if not resume and last.exists():
         raise UserError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
     probe = out / ".writable"
@@ -107,9 +103,7 @@ class Run:
         self.model = model.to(self.device, memory_format=torch.channels_last)
         size, batch_size = options.image_size, options.batch_size
         self.batches = {
-            "train": self._loader(
-                train, batch_size, shuffle=True, transform=lambda pixels: augment_batch(pixels, size)
-            ),
+            "train": self._loader(train, batch_size, shuffle=True, transform=lambda pixels: augment_batch(pixels, size)),
             "valid": self._loader(valid, 4 * batch_size, transform=normalize_batch),
         }
 
@@ -143,13 +137,11 @@ class Run:
         """Train all layers; `state` is a checkpoint to go on from."""
         options = self.options
         set_parameter_requires_grad(self.model, False)
-        optimizer = torch.optim.SGD(
-            parameter_groups(self.model, HEAD_RATE, BODY_RATE, WEIGHT_DECAY), lr=BODY_RATE, momentum=0.9, nesterov=True
-        )
-        rates = [group["lr"] for group in optimizer.param_groups]
-        scheduler = OneCycleLR(
-            optimizer, rates, total_steps=max(2, options.full_epochs * len(self.batches["train"])), pct_start=0.2
-        )
+        rate = SCRATCH_RATE if options.weights == "none" else FINE_RATE
+        groups = parameter_groups(self.model, rate, rate, WEIGHT_DECAY)
+        optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+        steps = max(2, options.full_epochs * len(self.batches["train"]))
+        scheduler = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
         torch.manual_seed(options.seed + 1)
         first = 0
         if state and state["epoch"]:
@@ -166,9 +158,11 @@ class Run:
                 self.save_best()
             self.save_last(epoch + 1, optimizer, scheduler)
 
+        criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+        kept = {"best": self.best, "history": self.history, "precision": self.precision}
         train_model(
-            self.model, self.batches, nn.CrossEntropyLoss(label_smoothing=0.1), optimizer, options.full_epochs, scheduler=scheduler, best=self.best,
-            history=self.history, precision=self.precision, first_epoch=first, after_epoch=after_epoch,
+            self.model, self.batches, criterion, optimizer, options.full_epochs,
+            scheduler=scheduler, first_epoch=first, after_epoch=after_epoch, **kept,
         )  # fmt: skip
 
     def save_best(self) -> None:
@@ -194,9 +188,8 @@ class Run:
         recipe = state.get("recipe", {})
         for name, value in self.recipe().items():
             if recipe.get(name) != value:
-                raise UserError(
-                    f"The run in {self.options.out} was started with another {name.replace('_', '-')}: resume it with the same data and options."
-                )
+                other = name.replace("_", "-")
+                raise UserError(f"The run in {self.options.out} had another {other}: resume it with the same data and options.")
         self.history, self.seconds = state["history"], state["seconds"]
         self.precision = torch.bfloat16 if state["bfloat16"] else None
         if (self.options.out / "best.pt").is_file():
@@ -213,9 +206,8 @@ def train(options: argparse.Namespace) -> dict:
     root = check_data(options.data) if options.data else data_dir()
     train_images = decode_split(root, "train", round(ROOM * options.image_size))
     valid_images = decode_split(root, "valid", options.image_size)
-    print(
-        f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images of {len(train_images.classes)} classes from {root}"
-    )
+    counts = f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images"
+    print(f"{counts} of {len(train_images.classes)} classes from {root}")
     run = Run(options, train_images, valid_images, flower_names(train_images.classes, root))
     run.seconds["load_seconds"] = time.perf_counter() - begin
     if state:
@@ -232,9 +224,7 @@ def train(options: argparse.Namespace) -> dict:
         "weights": options.weights,
         "image_size": options.image_size,
     }
-    write_atomically(
-        options.out / "metrics.json", lambda temporary: temporary.write_text(json.dumps(metrics, indent=2))
-    )
+    write_atomically(options.out / "metrics.json", lambda temporary: temporary.write_text(json.dumps(metrics, indent=2)))
     print(f"best validation accuracy {run.best.accuracy:.4f}; model in {options.out / 'best.pt'}")
     return metrics
 

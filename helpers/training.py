@@ -64,9 +64,7 @@ class BestWeights:
         return True
 
 
-def run_epoch(
-    model, batches, criterion, optimizer=None, scheduler=None, precision=None, label=""
-) -> tuple[float, float]:
+def run_epoch(model, batches, criterion, optimizer=None, scheduler=None, precision=None, label="") -> tuple[float, float]:
     """One pass over the batches; with an optimizer it trains, without one it only measures.
 
     precision: a dtype for autocast (torch.bfloat16), or None for float32. Returns (mean loss, accuracy in [0, 1]) over
@@ -78,7 +76,7 @@ def run_epoch(
     with torch.set_grad_enabled(optimizer is not None):
         for inputs, labels in progress(batches, label):
             inputs, labels = inputs.to(device), labels.to(device)
-            with torch.autocast(device.type, precision or torch.bfloat16, enabled=precision is not None):
+            with torch.autocast(device.type, precision, enabled=precision is not None):
                 outputs = model(inputs)
             loss = criterion(outputs.float(), labels)
             if optimizer:
@@ -124,18 +122,15 @@ def train_model(
         for epoch in range(first_epoch, num_epochs):
             rate = optimizer.param_groups[0]["lr"]
             step = f"epoch {epoch + 1}/{num_epochs}"
-            train_loss, train_accuracy = run_epoch(
-                model, batches["train"], criterion, optimizer, scheduler, precision, step
-            )
+            train_loss, train_accuracy = run_epoch(model, batches["train"], criterion, optimizer, scheduler, precision, step)
             valid_loss, valid_accuracy = run_epoch(model, batches["valid"], criterion, precision=precision)
             _step_epoch(scheduler, valid_loss)
             waiting = 0 if best.update(model, valid_accuracy) else waiting + 1
             history.append(dict(epoch=len(history) + 1, train_loss=train_loss, train_accuracy=train_accuracy,
                                 valid_loss=valid_loss, valid_accuracy=valid_accuracy, rate=rate))  # fmt: skip
             if verbose:
-                print(
-                    f"{step}  train loss {train_loss:.2f}, accuracy {train_accuracy:.2f}  valid loss {valid_loss:.2f}, accuracy {valid_accuracy:.2f}"
-                )
+                train_text = f"train loss {train_loss:.2f}, accuracy {train_accuracy:.2f}"
+                print(f"{step}  {train_text}  valid loss {valid_loss:.2f}, accuracy {valid_accuracy:.2f}")
             if after_epoch:
                 after_epoch(epoch)
             if patience is not None and waiting >= patience:
@@ -156,15 +151,13 @@ def _step_epoch(scheduler: LRScheduler | None, valid_loss: float) -> None:
         scheduler.step()
 
 
-def compute_features(
-    model: nn.Module, batches: Iterable, precision: torch.dtype | None = None
-) -> tuple[Tensor, Tensor]:
+def compute_features(model: nn.Module, batches: Iterable, precision: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """What the frozen backbone makes of every image: features float32 (n, features) and labels (n,), on the CPU."""
     backbone, _ = split_head(model)
     device = next(model.parameters()).device
     backbone.eval()
     features, labels = [], []
-    with torch.no_grad(), torch.autocast(device.type, precision or torch.bfloat16, enabled=precision is not None):
+    with torch.no_grad(), torch.autocast(device.type, precision, enabled=precision is not None):
         for inputs, targets in progress(batches, "features"):
             features.append(backbone(inputs.to(device)).float().cpu())
             labels.append(targets)
@@ -239,9 +232,8 @@ def load_checkpoint(path: Path) -> dict:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, UnpicklingError) as error:
-        raise UserError(
-            f"{path} is damaged or holds more than tensors and plain values, so it was not opened: use a checkpoint written by this course."
-        ) from error
+        problem = f"{path} is damaged or holds more than tensors and plain values, so it was not opened"
+        raise UserError(f"{problem}: use a checkpoint written by this course.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a checkpoint of this course: it holds a {type(content).__name__}.")
     return content

@@ -50,9 +50,7 @@ DEFAULTS = {
 X, Y, AX, AY, BX, BY, CX, CY = (INDEX[name] for name in COLUMNS[:8])
 PEAK, BASE, TIP, NOTCH, FRINGE, TEETH, WAVE, PHASE = (INDEX[name] for name in COLUMNS[8:16])
 RED, TIP_RED, BASE_RED, MARK_RED = (INDEX[name] for name in ("r", "tip_r", "base_r", "mark_r"))
-TIP_REACH, BASE_REACH, RIM, STRIPE, VEINS, VEIN, SPOTS, SPOT, BLOTCH, BLOTCH_AT = (
-    INDEX[name] for name in COLUMNS[28:38]
-)
+TIP_REACH, BASE_REACH, RIM, STRIPE, VEINS, VEIN, SPOTS, SPOT, BLOTCH, BLOTCH_AT = (INDEX[name] for name in COLUMNS[28:38])
 LIT, LIT_ACROSS, LIT_ALONG, CUP, ARCH = (INDEX[name] for name in COLUMNS[38:43])
 CREASE, OCCLUSION, TEXTURE, GLOSS, SOFT, SHADOW, SHADOW_REACH, BLOOM = (INDEX[name] for name in COLUMNS[43:51])
 LOBES = INDEX["lobes"]
@@ -234,7 +232,7 @@ def paint(canvas: np.ndarray, pictures: list, sun: np.ndarray, sky: np.ndarray) 
 def _blur(canvas, sigma):
     size = canvas.shape[1]
     for picture in numba.prange(canvas.shape[0]):
-        radius = int(math.ceil(2.5 * sigma[picture]))
+        radius = math.ceil(2.5 * sigma[picture])
         if radius < 1:
             continue
         kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma[picture]) ** 2)

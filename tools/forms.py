@@ -161,11 +161,7 @@ def sorted_by_depth(*parts):
 
 def shades(rng, colour, n, spread=0.07):
     """`n` slightly different versions of a linear RGB colour, (n, 3)."""
-    return (
-        np.asarray(colour)
-        * (1 + spread * rng.standard_normal((n, 1)))
-        * (1 + 0.3 * spread * rng.standard_normal((n, 3)))
-    )
+    return np.asarray(colour) * (1 + spread * rng.standard_normal((n, 1))) * (1 + 0.3 * spread * rng.standard_normal((n, 3)))
 
 
 def _petal_look(rng, colours, n, shape, marks):
@@ -197,9 +193,7 @@ def open_flower(
     rise = (elevation + (last - elevation) * inner + rng.normal(0, 4, n)) * DEG
     long = length * (1 + (inner_length - 1) * inner) * (1 + uneven * rng.standard_normal(n))
     wide = (
-        length
-        * (width + ((inner_width or width * inner_length) - width) * inner)
-        * (1 + 0.5 * uneven * rng.standard_normal(n))
+        length * (width + ((inner_width or width * inner_length) - width) * inner) * (1 + 0.5 * uneven * rng.standard_normal(n))
     )
     order = inner * 0.25 + 0.01 * rng.uniform(-1, 1, n)
     look = _petal_look(rng, colours, n, shape, marks)
@@ -219,17 +213,14 @@ def open_flower(
 
 def _tube(frame, rng, colours, length):
     """The tube behind a trumpet: a blade along the axis, away from the looker."""
-    look = (
-        outline("bell") | paint_of(colours[0] * 0.8, None, rgb("7fa05a"), None) | {"base_reach": 0.5, "occlusion": 0.0}
-    )
-    back = frame._replace(rotation=frame.rotation @ look_at([0, 0, -1]))
+    look = outline("bell") | paint_of(colours[0] * 0.8, None, rgb("7fa05a"), None) | {"base_reach": 0.5, "occlusion": 0.0}
     axis = (frame.rotation @ [0, 0, -1]) * length * frame.scale
     if np.hypot(axis[0], axis[1]) < 0.15 * frame.scale:
         return np.zeros((0, len(INDEX)), np.float32)
     across = np.array([-axis[1], axis[0]]) / np.hypot(axis[0], axis[1]) * 0.3 * frame.scale
     return blades(
         1, x=frame.x + axis[0], y=frame.y + axis[1], ax=-axis[0], ay=-axis[1], bx=across[0], by=across[1], bloom=1,
-        lit=0.5, lit_across=0.6 * back.light[0], depth=-2 * frame.scale, shadow_reach=0.03 * frame.scale, **look,
+        lit=0.5, lit_across=0.6 * frame.light[0], depth=-2 * frame.scale, shadow_reach=0.03 * frame.scale, **look,
     )  # fmt: skip
 
 
@@ -299,9 +290,7 @@ def pistil(frame, rng, colours, *, radius=0.09, height=0.15, colour="a8c060", lo
     if not lobes:
         return knob
     angle = np.arange(lobes) * 2 * np.pi / lobes + rng.uniform(0, 6)
-    star = petals(
-        frame, angle, 0.3, lobe_length, 0.03, height=height, bias=0.5, **outline("club"), **paint_of(green * 1.1)
-    )
+    star = petals(frame, angle, 0.3, lobe_length, 0.03, height=height, bias=0.5, **outline("club"), **paint_of(green * 1.1))
     return np.concatenate([knob, star])
 
 
@@ -350,13 +339,9 @@ def filaments(frame, rng, colours, *, n=60, length=0.62, bands=("6a2a8a", "f4f0f
     angle = np.arange(n) * 2 * np.pi / n + rng.normal(0, 0.02, n)
     base, middle, tip = (rgb(c) for c in bands)
     look = (
-        outline("linear")
-        | paint_of(middle, tip, base)
-        | {"tip_reach": 0.55, "base_reach": 0.75, "shadow": 0.2, "texture": 0.0}
+        outline("linear") | paint_of(middle, tip, base) | {"tip_reach": 0.55, "base_reach": 0.75, "shadow": 0.2, "texture": 0.0}
     )
-    crown = petals(
-        frame, angle, 8 * DEG, length * rng.uniform(0.9, 1.05, n), 0.016, radius=0.12, bias=0.3, bend=-0.05, **look
-    )
+    crown = petals(frame, angle, 8 * DEG, length * rng.uniform(0.9, 1.05, n), 0.016, radius=0.12, bias=0.3, bend=-0.05, **look)
     plate = _flat_disc(frame, 0.14, rgb("d8e0a0"), bias=0.35)
     five = np.arange(5) * 2 * np.pi / 5 + rng.uniform(0, 6)
     anthers = petals(
@@ -372,12 +357,8 @@ def filaments(frame, rng, colours, *, n=60, length=0.62, bands=("6a2a8a", "f4f0f
         **paint_of(rgb("d0d070")),
     )
     three = np.arange(3) * 2 * np.pi / 3 + rng.uniform(0, 6)
-    stigmas = petals(
-        frame, three, 40 * DEG, 0.3, 0.028, height=0.25, bias=0.7, **outline("club"), **paint_of(rgb("5a2040"))
-    )
-    return np.concatenate(
-        [plate, crown, anthers, stigmas, _lifted(ball(frame, [0, 0, 0.25], 0.06, rgb("b0c860")), frame, 0.6)]
-    )
+    stigmas = petals(frame, three, 40 * DEG, 0.3, 0.028, height=0.25, bias=0.7, **outline("club"), **paint_of(rgb("5a2040")))
+    return np.concatenate([plate, crown, anthers, stigmas, _lifted(ball(frame, [0, 0, 0.25], 0.06, rgb("b0c860")), frame, 0.6)])
 
 
 CENTRES = {
@@ -477,14 +458,15 @@ def _florets(frame, rng, colours, floret, spots):
 
 
 def spike(
-    frame, rng, colours, *, floret, n=24, length=2.4, radius=0.25, floret_size=0.4, taper=0.5, droop=0.0, one_sided=False, buds=0.15,
-    bud_colour="8aa860", stem="6f9a4c", gaps=0.0,
+    frame, rng, colours, *, floret, n=24, length=2.4, radius=0.25, floret_size=0.4, taper=0.5, droop=0.0, one_sided=False,
+    buds=0.15,
+    bud_colour="8aa860", stem="6f9a4c",
 ):  # fmt: skip
     """Florets along an upright stem, largest below: foxglove, hyacinth, snapdragon, monkshood."""
     lean = rng.normal(0, 0.1)
     axis = np.array([np.sin(lean), -np.cos(lean), 0.15])
     f = (np.arange(n) + rng.uniform(-0.3, 0.3, n)) / n
-    f = np.clip(f * (1 - gaps * 0.1), 0, 1)
+    f = np.clip(f, 0, 1)
     angle = np.arange(n) * GOLDEN_ANGLE + rng.uniform(0, 6)
     if one_sided:
         angle = np.pi / 2 + np.where(np.arange(n) % 2, 0.75, -0.75) + rng.normal(0, 0.3, n)
@@ -559,9 +541,7 @@ def spathe(
     look = _petal_look(rng, colours, 1, shape, {"gloss": 0.25, "crease": 0.15, "veins": 6, "vein": 0.12} | marks)
     bract = petals(frame, [90 * DEG], lift * DEG, length, width, radius=-0.35 * length, bend=curl, **look)
     rod_look = (
-        outline("oblong")
-        | paint_of(rgb(spadix), rgb(spadix_tip or spadix))
-        | {"tip_reach": 0.6, "texture": 0.6, "cup": 1.0}
+        outline("oblong") | paint_of(rgb(spadix), rgb(spadix_tip or spadix)) | {"tip_reach": 0.6, "texture": 0.6, "cup": 1.0}
     )
     rod = petals(
         frame,
@@ -584,19 +564,18 @@ def spathe(
 
 
 def brush(
-    frame, rng, colours, *, n=90, length=0.7, spread=80, thin=0.025, body="5a7a40", body_size=0.45, bracts=0, bract_colour="6f8a5a",
-    bract_length=0.6, bract_width=0.1, bract_shape="lanceolate", bract_elevation=10, side=True, tip="", shape="linear", body_scales=28, inner=0.0,
+    frame, rng, colours, *, n=90, length=0.7, spread=80, thin=0.025, shape="linear", inner=0.0, body="5a7a40", body_size=0.45,
+    body_scales=28, bracts=0, bract_colour="6f8a5a", bract_length=0.6, bract_width=0.1, bract_shape="lanceolate",
+    bract_elevation=10,
 ):  # fmt: skip
     """A tuft of threads above a round involucre: thistle, protea, bee balm, globe thistle."""
     k = np.arange(n)
     away = np.sqrt((k + 0.5) / n) * spread * DEG
     turn = k * GOLDEN_ANGLE
-    look = outline(shape) | paint_of(shades(rng, colours[0], n, 0.12), rgb(tip) if tip else colours[1], colours[2])
+    look = outline(shape) | paint_of(shades(rng, colours[0], n, 0.12), colours[1], colours[2])
     look |= {"tip_reach": 0.4, "base_reach": 0.5, "shadow": 0.35}
     long = length * rng.uniform(0.85, 1.1, n) * (1 - inner * (1 - away / away.max()))
-    rows = [
-        petals(frame, turn, np.pi / 2 - away, long, thin, radius=0.1, bend=rng.normal(0.1, 0.1, n), bias=0.1, **look)
-    ]
+    rows = [petals(frame, turn, np.pi / 2 - away, long, thin, radius=0.1, bend=rng.normal(0.1, 0.1, n), bias=0.1, **look)]
     if body_size:
         green = rgb(body)
         rows.append(ball(frame, [0, 0, -0.6 * body_size], body_size, green * 0.6))
@@ -604,11 +583,15 @@ def brush(
             j = np.arange(body_scales)
             scale_az, low = j * GOLDEN_ANGLE, j / body_scales
             scales = outline("ovate") | paint_of(shades(rng, green, body_scales, 0.15))
-            rows.append(petals(frame, scale_az, (15 + 65 * low) * DEG, 0.45 * body_size + 0.1, 0.14 * body_size + 0.02,
-                               radius=body_size * (0.55 + 0.4 * np.sin(low * 3.1)), height=-1.3 * body_size + 1.2 * body_size * low, **scales))  # fmt: skip
+            out = body_size * (0.55 + 0.4 * np.sin(low * 3.1))
+            up = -1.3 * body_size + 1.2 * body_size * low
+            wide = 0.14 * body_size + 0.02
+            rows.append(
+                petals(frame, scale_az, (15 + 65 * low) * DEG, 0.45 * body_size + 0.1, wide, radius=out, height=up, **scales)
+            )
     if bracts:
         around = np.arange(bracts) * 2 * np.pi / bracts * (1 if bracts < 20 else 2.9)
-        leaf = outline(bract_shape) | paint_of(shades(rng, rgb(bract_colour), bracts)) | {"veins": 3, "vein": 0.25}
+        leaf = outline(bract_shape) | {"veins": 3, "vein": 0.25}
         leaf |= paint_of(shades(rng, rgb(bract_colour), bracts), mark=rgb(bract_colour) * 1.5)
         rise = (bract_elevation + rng.normal(0, 6, bracts)) * DEG
         rows.append(petals(frame, around, rise, bract_length, bract_width, radius=0.15, height=-0.1, bias=-0.2, **leaf))

@@ -141,9 +141,7 @@ def pretrain(args) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder for drawn pictures and the checkpoint (about 2 GB)"
-    )
+    parser.add_argument("--work", type=Path, required=True, help="folder for drawn pictures and the checkpoint (about 2 GB)")
     parser.add_argument("--output", type=Path, default=WEIGHTS_FILE)
     parser.add_argument("--species", type=int, default=1000)
     parser.add_argument("--pictures", type=int, default=72, help="of each species")

@@ -156,9 +156,7 @@ def _stem(rng, frame, radius, colour, pendant):
     bend = np.array([-axis[0], 0]) * 0.12
     a = a - bend
     look = (
-        outline("tube")
-        | paint_of(_leaf_colours(rng, colour, 1))
-        | {"cup": 1.0, "occlusion": 0, "lit_across": 0.5, "lit": 0.6}
+        outline("tube") | paint_of(_leaf_colours(rng, colour, 1)) | {"cup": 1.0, "occlusion": 0, "lit_across": 0.5, "lit": 0.6}
     )
     return blades(
         1, x=foot[0], y=foot[1], ax=a[0], ay=a[1], bx=b[0], by=b[1], cx=bend[0], cy=bend[1], shadow_reach=0.012, **look
@@ -233,9 +231,8 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
         )
         for at in spots
     ]
-    stems = [] if species.water or tall or species.form in ("bird", "cluster") and rng.random() < 0.5 else [
-        _stem(rng, frame, radius, species.leaf_colour, pendant) for frame, _ in blooms
-    ]  # fmt: skip
+    bare = species.water or tall or (species.form in ("bird", "cluster") and rng.random() < 0.5)
+    stems = [] if bare else [_stem(rng, frame, radius, species.leaf_colour, pendant) for frame, _ in blooms]
     front = _foliage(rng, species, spots, radius, light) + stems + [rows for _, rows in blooms]
     front = np.concatenate(front + _occluder(rng, species, light))
     warm = rng.normal(0, 0.06)
@@ -243,8 +240,8 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
     sun = strength * np.array([1 + warm, 1.0, 1 - warm])
     sky = rng.uniform(0.12, 0.4) * np.array([0.95, 1.0, 1.08])
     return Scene(
-        clouds, rng.uniform(3, 14), rng.uniform(0, 256, 2), np.concatenate(back), rng.choice([0.004, 0.015, 0.03, 0.05]) * rng.uniform(0.6, 1.3),
-        front, sun, sky, _camera(rng),
+        clouds, rng.uniform(3, 14), rng.uniform(0, 256, 2), np.concatenate(back),
+        rng.choice([0.004, 0.015, 0.03, 0.05]) * rng.uniform(0.6, 1.3), front, sun, sky, _camera(rng),
     )  # fmt: skip
 
 

@@ -79,9 +79,7 @@ def pansy_pieces(upper, side, lower):
         dict(at=-112, length=0.9, width=0.52, shape="orbicular", twin=False, colour=upper, bias=-0.2),
         dict(at=-68, length=0.9, width=0.52, shape="orbicular", colour=upper, bias=-0.25),
         dict(at=8, length=0.85, width=0.48, shape="orbicular", twin=True, colour=side, **face),
-        dict(
-            at=90, length=0.95, width=0.62, shape="obcordate", colour=lower, bias=0.1, blotch=0.7, blotch_at=0.3, **face
-        ),
+        dict(at=90, length=0.95, width=0.62, shape="obcordate", colour=lower, bias=0.1, blotch=0.7, blotch_at=0.3, **face),
     ]
 
 
@@ -118,16 +116,12 @@ def iris_pieces(fall, standard, beard):
         dict(at=32, length=1.1, width=0.44, twin=True, elevation=0, bend=0.5, bias=0.1, **veined),
         dict(at=90, length=1.25, width=0.5, elevation=20, bend=0.5, bias=0.2, **veined),
         dict(at=90, length=0.5, width=0.07, shape="linear", colour=beard, elevation=24, bias=0.4, texture=0.8),
-        dict(
-            at=32, length=0.45, width=0.06, shape="linear", colour=beard, twin=True, elevation=5, bias=0.3, texture=0.8
-        ),
+        dict(at=32, length=0.45, width=0.06, shape="linear", colour=beard, twin=True, elevation=5, bias=0.3, texture=0.8),
     ]
 
 
 PEA = [
-    dict(
-        at=-90, length=0.95, width=0.85, shape="fan", notch=0.12, wave=0.06, bias=-0.2, elevation=15, veins=9, vein=0.25
-    ),
+    dict(at=-90, length=0.95, width=0.85, shape="fan", notch=0.12, wave=0.06, bias=-0.2, elevation=15, veins=9, vein=0.25),
     dict(at=62, length=0.72, width=0.36, shape="obovate", colour=1, twin=True, elevation=35, bias=0.1, wave=0.04),
     dict(at=90, length=0.45, width=0.16, shape="ovate", colour=2, elevation=50, bias=0.4),
 ]

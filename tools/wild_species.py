@@ -127,9 +127,7 @@ def _centre(rng):
         kinds.append(
             (
                 "filaments",
-                dict(
-                    n=int(rng.integers(20, 80)), length=rng.uniform(0.3, 0.8), bands=(_hex(rng), _hex(rng), _hex(rng))
-                ),
+                dict(n=int(rng.integers(20, 80)), length=rng.uniform(0.3, 0.8), bands=(_hex(rng), _hex(rng), _hex(rng))),
             )
         )
     return kinds

@@ -1,0 +1,95 @@
+"""Small pictures, data folders and networks that several test files share."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from torchvision.models import resnet18
+
+from helpers import models
+
+# Text order of the folders is 1, 10, 2: index, folder and flower name are three different things.
+COLOURS = {"1": (210, 40, 40), "10": (40, 180, 60), "2": (50, 60, 210)}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """So that sums come out the same in every process, and small networks do not wait for busy cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch):
+    """Nobody's FLOWER_ settings reach a test."""
+    monkeypatch.delenv("FLOWER_DATA", raising=False)
+    monkeypatch.delenv("FLOWER_WEIGHTS", raising=False)
+
+
+def noisy(colour, seed: int = 0, size: tuple[int, int] = (40, 40), spread: int = 25) -> Image.Image:
+    """A picture of one colour with noise; size is (width, height)."""
+    rng = np.random.default_rng(seed)
+    pixels = np.array(colour) + rng.integers(-spread, spread + 1, (size[1], size[0], 3))
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def save(image: Image.Image, path: Path, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+    return path
+
+
+def make_data(root: Path, colours=None, train: int = 12, valid: int = 4) -> Path:
+    """A data folder in ImageFolder layout with one colour per class."""
+    for k, (name, colour) in enumerate((colours or COLOURS).items()):
+        for s, (split, count) in enumerate({"train": train, "valid": valid}.items()):
+            for i in range(count):
+                save(noisy(colour, 1000 * k + 100 * s + i), root / split / name / f"{i:02}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def flowers(tmp_path_factory) -> Path:
+    """Three classes of 12 training and 4 validation pictures; not to be changed."""
+    return make_data(tmp_path_factory.mktemp("flowers"))
+
+
+@pytest.fixture(scope="session")
+def backbone_file(tmp_path_factory) -> Path:
+    """A ResNet18's tensors in half precision and without head, as the bundled file has them."""
+    torch.manual_seed(5)
+    tensors = {k: v for k, v in resnet18().state_dict().items() if not k.startswith("fc.")}
+    path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}, path)
+    return path
+
+
+def tiny_network(weights=None) -> nn.Module:
+    """Named like a ResNet, a thousand times smaller."""
+    layers = {
+        "conv1": nn.Conv2d(3, 8, 5, stride=4, bias=False),
+        "bn1": nn.BatchNorm2d(8),
+        "relu": nn.ReLU(),
+        "avgpool": nn.AdaptiveAvgPool2d(1),
+        "flatten": nn.Flatten(),
+        "fc": nn.Linear(8, 1000),
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Every network that `initialize_model` builds is a tiny one: for tests of what goes on around it."""
+    monkeypatch.setitem(models.MODELS, "resnet18", tiny_network)
+
+
+def is_one_sentence(text: str) -> bool:
+    """One line that ends like a sentence (perhaps with a remark in brackets)."""
+    return "\n" not in text.strip() and text.strip().endswith((".", ")")) and "Traceback" not in text

@@ -1,0 +1,212 @@
+"""Pretraining the bundled backbone, on a scale of seconds."""
+
+import argparse
+from multiprocessing.pool import ThreadPool
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from helpers.models import initialize_model, split_head
+from tools import pretrain_backbone
+from tools.pretrain_backbone import build, draw_chunk, draw_pictures, pretrain, save_backbone, train_epoch
+from tools.scene import draw
+from tools.wild_species import invent_species
+
+SPECIES, EACH, SIZE = 4, 60, 32
+
+
+@pytest.fixture(autouse=True)
+def small_chunks_in_this_process(monkeypatch):
+    """Workers of their own would not see the small chunk, and would take longer to start than to draw."""
+    monkeypatch.setattr(pretrain_backbone, "CHUNK", 200)
+    in_threads = SimpleNamespace(Pool=lambda processes: ThreadPool(1))
+    monkeypatch.setattr(pretrain_backbone, "multiprocessing", SimpleNamespace(get_context=lambda method: in_threads))
+
+
+def draw_aside(*job) -> None:
+    """Draw a chunk in a thread of its own: drawing sets numba's number of threads, which the other tests need."""
+    with ThreadPool(1) as pool:
+        pool.apply(draw_chunk, (job,))
+
+
+@pytest.fixture
+def options(tmp_path):
+    return argparse.Namespace(
+        work=tmp_path / "work",
+        output=tmp_path / "backbone.safetensors",
+        species=SPECIES,
+        pictures=EACH,
+        picture_size=SIZE,
+        image_size=32,
+        epochs=2,
+        batch_size=48,
+        rate=0.1,
+        seed=0,
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """The chunks that a run with these options draws."""
+    work = tmp_path_factory.mktemp("drawn")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrain_backbone, "CHUNK", 200)
+        for i in range(2):
+            draw_aside(i, SPECIES, SIZE, work / f"pictures_{SPECIES}_{SIZE}_{i:03}.npy")
+    return work
+
+
+@pytest.fixture
+def ready(options, drawn):
+    """Options of a run whose pictures are drawn already."""
+    options.work.mkdir()
+    for path in drawn.iterdir():
+        (options.work / path.name).write_bytes(path.read_bytes())
+    return options
+
+
+def chunks(work) -> dict:
+    return {path.name: path.stat().st_mtime_ns for path in work.glob("*.npy")}
+
+
+def test_pictures_show_the_species_in_turn_across_chunks(options):
+    options.work.mkdir()
+    pictures = draw_pictures(options.work, SPECIES, EACH, SIZE)
+    assert pictures.shape == (SPECIES * EACH, 3, SIZE, SIZE)
+    assert pictures.dtype == torch.uint8
+    for i in (0, 1, 5, 199, 200, 239):
+        expected = draw([invent_species(i % SPECIES)], [[2, i]], SIZE)[0][0]
+        assert np.array_equal(pictures[i].permute(1, 2, 0).numpy(), expected), i
+    assert len(chunks(options.work)) == 2
+    assert not list(options.work.glob("*.part"))
+
+
+def test_a_chunk_that_was_drawn_is_kept(ready, drawn):
+    before = chunks(ready.work)
+    first = draw_pictures(ready.work, SPECIES, EACH, SIZE)
+    assert chunks(ready.work) == before
+    (ready.work / f"pictures_{SPECIES}_{SIZE}_001.npy").unlink()  # as if stopped between the chunks
+    assert torch.equal(draw_pictures(ready.work, SPECIES, EACH, SIZE), first)
+    after = chunks(ready.work)
+    name = f"pictures_{SPECIES}_{SIZE}_000.npy"
+    assert after[name] == before[name]
+
+
+def test_a_chunk_that_was_interrupted_is_drawn_again(options, monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    path = options.work / "chunk.npy"
+    options.work.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain_backbone.np, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            draw_aside(0, SPECIES, SIZE, path)
+    assert not path.exists()
+    draw_aside(0, SPECIES, SIZE, path)
+    assert np.load(path).shape == (200, SIZE, SIZE, 3)
+
+
+def test_the_network_has_a_head_of_three_layers():
+    model = build(7).eval()
+    assert [type(layer) for layer in model.fc if isinstance(layer, nn.Linear)] == [nn.Linear] * 3
+    assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
+def test_an_epoch_lowers_the_loss_and_reports_its_mean():
+    torch.manual_seed(0)
+    model = build(2)
+    pictures = torch.randint(0, 120, (50, 3, 32, 32), dtype=torch.uint8)
+    labels = torch.arange(50) % 2
+    pictures[labels == 1] += 100
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    device = torch.device("cpu")
+    losses = [train_epoch(model, optimizer, scheduler, pictures, labels, 16, 32, device) for _ in range(4)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_mean_loss_counts_only_the_pictures_that_were_seen(monkeypatch):
+    """50 pictures in batches of 32: 18 are left out, and must not water the mean down."""
+    monkeypatch.setattr(pretrain_backbone.F, "cross_entropy", lambda outputs, *args, **options: outputs.sum() * 0 + 3)
+    model = build(2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
+    pictures, labels = torch.zeros(50, 3, 32, 32, dtype=torch.uint8), torch.zeros(50, dtype=torch.int64)
+    mean = train_epoch(model, optimizer, scheduler, pictures, labels, 32, 32, torch.device("cpu"))
+    assert mean == pytest.approx(3)
+
+
+def test_a_run_writes_a_backbone_that_the_course_can_load(ready):
+    pretrain(ready)
+    tensors = load_file(ready.output)
+    assert not any(name.startswith("fc.") for name in tensors)
+    kinds = {name: value.dtype for name, value in tensors.items()}
+    assert {kind for name, kind in kinds.items() if not name.endswith("num_batches_tracked")} == {torch.float16}
+    with safe_open(ready.output, "pt") as file:
+        assert file.metadata()["architecture"] == "resnet18"
+    model = initialize_model("resnet18", 5, True, weights=str(ready.output))
+    trained = torch.load(ready.work / "checkpoint.pt", weights_only=True)["model"]
+    for name, value in split_head(model)[0].state_dict().items():
+        assert torch.equal(value, trained[name].to(tensors[name].dtype).to(value.dtype)), name
+    assert not list(ready.output.parent.glob("*.part"))
+
+
+def test_a_backbone_keeps_its_answers_in_half_precision(tmp_path):
+    torch.manual_seed(0)
+    model = build(3)
+    for _ in range(3):
+        model.train()(torch.randn(8, 3, 32, 32))
+    save_backbone(model, tmp_path / "backbone.safetensors")
+    loaded = initialize_model("resnet18", 3, True, weights=str(tmp_path / "backbone.safetensors")).eval()
+    model.eval()
+    inputs = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        expected, found = (split_head(m)[0](inputs) for m in (model, loaded))
+    assert torch.allclose(expected, found, atol=0.02 * expected.abs().max().item())
+
+
+def test_a_run_stopped_after_an_epoch_goes_on_with_the_next(ready, monkeypatch, capsys, tmp_path):
+    output = ready.output
+    ready.output = tmp_path / "whole.safetensors"
+    pretrain(ready)
+    whole = load_file(ready.output)
+    (ready.work / "checkpoint.pt").unlink()
+    ready.output = output
+    before, epoch, calls = chunks(ready.work), train_epoch, []
+
+    def stop_in_the_second(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return epoch(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pretrain_backbone, "train_epoch", stop_in_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(ready)
+    assert not output.exists()
+    capsys.readouterr()
+    pretrain(ready)
+    printed = capsys.readouterr().out
+    assert "epoch 2/2" in printed
+    assert "epoch 1/2" not in printed
+    assert chunks(ready.work) == before
+    resumed = load_file(output)
+    for name, value in whole.items():
+        assert torch.equal(resumed[name], value), name
+
+
+def test_a_finished_run_started_again_only_writes_the_backbone(ready, monkeypatch, capsys):
+    pretrain(ready)
+    first = load_file(ready.output)
+    ready.output.unlink()
+    capsys.readouterr()
+    monkeypatch.setattr(pretrain_backbone, "train_epoch", lambda *args: pytest.fail("trained again"))
+    pretrain(ready)
+    assert all(torch.equal(value, first[name]) for name, value in load_file(ready.output).items())

@@ -1,0 +1,48 @@
+"""Run the notebooks from top to bottom in fresh kernels and store their outputs: python -m tools.run_notebooks [FILE ...]
+
+One clean run in order, so that execution counts are 1..n; streams joined, no timing metadata, cell ids kept. A notebook
+that fails is left as it was.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from helpers.data import PROJECT
+
+
+def run_notebook(path: Path) -> list[float]:
+    """Execute one notebook in place; returns the seconds of every code cell."""
+    notebook = nbformat.read(path, as_version=4)
+    seconds, started = [], []
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        coalesce_streams=True,
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+        on_cell_execute=lambda **_: started.append(time.perf_counter()),
+        on_cell_executed=lambda **_: seconds.append(time.perf_counter() - started[-1]),
+    )
+    client.execute()
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
+    part = path.with_suffix(".part")
+    nbformat.write(notebook, part)
+    part.replace(path)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tools.run_notebooks", description="Run notebooks and store their outputs.")
+    parser.add_argument("notebooks", type=Path, nargs="*", help="default: all, in order")
+    for path in parser.parse_args().notebooks or sorted((PROJECT / "notebooks").glob("*.ipynb")):
+        seconds = run_notebook(path)
+        print(f"{path.name}: {sum(seconds):.0f} s, longest cell {max(seconds):.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
