@@ -180,10 +180,10 @@ class Images(NamedTuple):
     files: list[Path]
 
 
-def decode_square(path: Path, size: int) -> np.ndarray:
-    """The middle square of an image, uint8 (size, size, 3)."""
-    image = load_image(path, least=2 * size)
-    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
+def decode_square(path: Path, size: int) -> Tensor:
+    """The middle square of an image, uint8 (3, size, size)."""
+    square = ImageOps.fit(load_image(path, least=2 * size), (size, size), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
 
 def decode_files(files: Sequence[Path], size: int) -> Tensor:
@@ -192,7 +192,7 @@ def decode_files(files: Sequence[Path], size: int) -> Tensor:
 
     def decode(i: int) -> None:
         try:
-            pixels[i] = torch.from_numpy(decode_square(files[i], size).copy()).permute(2, 0, 1)
+            pixels[i] = decode_square(files[i], size)
         except UserError as error:
             bad.append(str(error))
 

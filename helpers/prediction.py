@@ -86,7 +86,7 @@ def predict_files(
         readable, squares = [], []
         for path in files[start : start + batch_size]:
             try:
-                squares.append(torch.from_numpy(decode_square(path, predictor.image_size).copy()).permute(2, 0, 1))
+                squares.append(decode_square(path, predictor.image_size))
                 readable.append(path)
             except UserError as error:
                 problems.append(str(error))

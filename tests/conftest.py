@@ -28,7 +28,8 @@ def one_thread():
 
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch):
-    """Nobody's FLOWER_ settings reach a test."""
+    """Nobody's FLOWER_ settings reach a test, and every test draws the same numbers, whichever ran before it."""
+    torch.manual_seed(0)
     monkeypatch.delenv("FLOWER_DATA", raising=False)
     monkeypatch.delenv("FLOWER_WEIGHTS", raising=False)
 

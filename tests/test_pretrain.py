@@ -1,8 +1,7 @@
 """Pretraining the bundled backbone, on a scale of seconds."""
 
 import argparse
-from multiprocessing.pool import ThreadPool
-from types import SimpleNamespace
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -21,17 +20,8 @@ SPECIES, EACH, SIZE = 4, 60, 32
 
 
 @pytest.fixture(autouse=True)
-def small_chunks_in_this_process(monkeypatch):
-    """Workers of their own would not see the small chunk, and would take longer to start than to draw."""
+def small_chunks(monkeypatch):
     monkeypatch.setattr(pretrain_backbone, "CHUNK", 200)
-    in_threads = SimpleNamespace(Pool=lambda processes: ThreadPool(1))
-    monkeypatch.setattr(pretrain_backbone, "multiprocessing", SimpleNamespace(get_context=lambda method: in_threads))
-
-
-def draw_aside(*job) -> None:
-    """Draw a chunk in a thread of its own: drawing sets numba's number of threads, which the other tests need."""
-    with ThreadPool(1) as pool:
-        pool.apply(draw_chunk, (job,))
 
 
 @pytest.fixture
@@ -54,10 +44,8 @@ def options(tmp_path):
 def drawn(tmp_path_factory):
     """The chunks that a run with these options draws."""
     work = tmp_path_factory.mktemp("drawn")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrain_backbone, "CHUNK", 200)
-        for i in range(2):
-            draw_aside(i, SPECIES, SIZE, work / f"pictures_{SPECIES}_{SIZE}_{i:03}.npy")
+    for i in range(2):
+        draw_chunk((i, 200, SPECIES, SIZE, work / f"pictures_{SPECIES}_{SIZE}_{i:03}.npy"))
     return work
 
 
@@ -97,18 +85,19 @@ def test_a_chunk_that_was_drawn_is_kept(ready, drawn):
     assert after[name] == before[name]
 
 
-def test_a_chunk_that_was_interrupted_is_drawn_again(options, monkeypatch):
-    def stop(*args):
-        raise KeyboardInterrupt
+def test_a_chunk_that_was_half_written_is_drawn_again(options, monkeypatch):
+    def stop_halfway(file, pictures):
+        file.write(b"half of it")
+        raise OSError("the disk is full")
 
     path = options.work / "chunk.npy"
     options.work.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(pretrain_backbone.np, "save", stop)
-        with pytest.raises(KeyboardInterrupt):
-            draw_aside(0, SPECIES, SIZE, path)
+        patch.setattr(pretrain_backbone.np, "save", stop_halfway)
+        with pytest.raises(OSError, match="full"):
+            draw_chunk((0, 200, SPECIES, SIZE, path))
     assert not path.exists()
-    draw_aside(0, SPECIES, SIZE, path)
+    draw_chunk((0, 200, SPECIES, SIZE, path))
     assert np.load(path).shape == (200, SIZE, SIZE, 3)
 
 

@@ -142,6 +142,19 @@ def test_where_nobody_watches_there_is_no_progress_bar(capfd):
     assert out + err == ""
 
 
+def test_only_training_keeps_track_of_gradients():
+    tracked = []
+
+    def criterion(outputs, labels):
+        tracked.append(outputs.requires_grad)
+        return F.cross_entropy(outputs, labels)
+
+    model = linear()
+    run_epoch(model, [points(8)], criterion)
+    run_epoch(model, [points(8)], criterion, torch.optim.SGD(model.parameters(), lr=0.1))
+    assert tracked == [False, True]
+
+
 # ---- keeping the best ----------------------------------------------------------------------------------------------
 
 

@@ -11,8 +11,10 @@ import argparse
 import json
 import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -24,26 +26,25 @@ from tqdm import tqdm
 from helpers.augment import Strength, augment_batch
 from helpers.data import IMAGENET_MEAN, IMAGENET_STD
 from helpers.models import WEIGHTS_FILE
+from tools.scene import draw
+from tools.wild_species import invent_species
 
 CHUNK = 4000
 # Strong colour changes: form, not only colour, has to tell the species apart.
 STRENGTH = Strength(area=(0.25, 1.0), degrees=30, brightness=0.4, contrast=0.4, saturation=0.5, hue=0.08, grey=0.15)
 
 
-def draw_chunk(job: tuple[int, int, int, Path]) -> None:
-    """Draw pictures CHUNK * number ... of the endless row of wild pictures; picture i shows species i % species."""
-    import numba
-
-    from tools.scene import draw
-    from tools.wild_species import invent_species
-
-    number, species, size, path = job
-    if path.exists():
-        return
+def use_one_thread() -> None:
+    """Every drawing process is one of several: it must not start threads of its own."""
     numba.set_num_threads(1)
+
+
+def draw_chunk(job: tuple[int, int, int, int, Path]) -> None:
+    """Draw one chunk of the endless row of wild pictures to a file; picture i shows species i % species."""
+    number, count, species, size, path = job
     pictures = []
-    for start in range(number * CHUNK, (number + 1) * CHUNK, 200):
-        ids = range(start, start + 200)
+    for start in range(number * count, (number + 1) * count, 200):
+        ids = range(start, min(start + 200, (number + 1) * count))
         pictures.append(draw([invent_species(i % species) for i in ids], [[2, i] for i in ids], size)[0])
     part = path.with_suffix(".part")
     with open(part, "wb") as file:
@@ -54,10 +55,13 @@ def draw_chunk(job: tuple[int, int, int, Path]) -> None:
 def draw_pictures(work: Path, species: int, pictures: int, size: int) -> torch.Tensor:
     """All pictures, uint8 (species * pictures, 3, size, size); drawn once, then read from `work`."""
     chunks = -(-species * pictures // CHUNK)
-    jobs = [(i, species, size, work / f"pictures_{species}_{size}_{i:03}.npy") for i in range(chunks)]
-    with multiprocessing.get_context("spawn").Pool(torch.get_num_threads()) as pool:
-        for _ in tqdm(pool.imap(draw_chunk, jobs), total=chunks, desc="drawing"):
-            pass
+    jobs = [(i, CHUNK, species, size, work / f"pictures_{species}_{size}_{i:03}.npy") for i in range(chunks)]
+    missing = [job for job in jobs if not job[-1].exists()]
+    if missing:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(torch.get_num_threads(), mp_context=spawn, initializer=use_one_thread) as pool:
+            for _ in tqdm(pool.map(draw_chunk, missing), total=len(missing), desc="drawing"):
+                pass
     arrays = [np.load(path, mmap_mode="r") for *_, path in jobs]
     return torch.cat([torch.from_numpy(np.array(a)).permute(0, 3, 1, 2) for a in arrays])[: species * pictures]
 
@@ -76,7 +80,8 @@ def train_epoch(model, optimizer, scheduler, pictures, labels, batch_size, image
     """One pass over the pictures; returns the mean loss."""
     order = torch.randperm(len(pictures))
     total = 0.0
-    for batch in tqdm(order[: len(order) // batch_size * batch_size].split(batch_size), leave=False):
+    batches = order[: len(order) // batch_size * batch_size].split(batch_size)
+    for batch in tqdm(batches, leave=False):
         inputs = augment_batch(pictures[batch].to(device), image_size, STRENGTH)
         with torch.autocast(device.type, torch.bfloat16):
             outputs = model(inputs.to(memory_format=torch.channels_last))
@@ -85,8 +90,8 @@ def train_epoch(model, optimizer, scheduler, pictures, labels, batch_size, image
         loss.backward()
         optimizer.step()
         scheduler.step()
-        total += loss.item() * len(batch)
-    return total / len(order)
+        total += loss.item()
+    return total / len(batches)
 
 
 def save_backbone(model: nn.Module, path: Path) -> None:
