@@ -1,6 +1,7 @@
 """From scratch < frozen < fine-tuned, on the same data and budget: python -m benchmarks.arc [--data DIR]
 
-Every way gets the same number of epochs (10) through `helpers.train`, over several seeds.
+Every way sees every training image ten times, once an epoch: from scratch trains all layers; frozen trains the head;
+fine-tuned starts with that head and trains all layers.
 """
 
 import argparse
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     root = options.data or data_dir()
+    train.VIEWS = 1  # the head, too, sees one augmented view of every image in an epoch
     for name, arguments in WAYS.items():
         accuracies = []
         for seed in range(options.seeds):

@@ -98,6 +98,7 @@ def main() -> None:
     for seed in range(options.seeds):
         rows["usual recipe"].append(usual_recipe(root, options.weights, seed))
         rows["helpers.train"].append(ours(root, options.weights, seed))
+        print(f"seed {seed}:", {name: results[-1] for name, results in rows.items()}, flush=True)
     print(
         f"\n{root}, torch {torch.__version__}, {torch.get_num_threads()} threads, {options.seeds} seeds: mean (least to most)"
     )

@@ -83,10 +83,20 @@ def flower_names(classes: Sequence[str], root: Path | None = None) -> dict[str, 
     for folder in ([root] if root else []) + [PROJECT]:
         path = folder / "cat_to_name.json"
         if path.is_file():
-            cat_to_name = json.loads(path.read_text(encoding="utf-8"))
+            cat_to_name = _read_names(path)
             if all(name in cat_to_name for name in classes):
                 return {name: cat_to_name[name] for name in classes}
     return {name: name for name in classes}
+
+
+def _read_names(path: Path) -> dict[str, str]:
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        names = None
+    if not isinstance(names, dict):
+        raise UserError(f"{path} is not a JSON object of folder names and flower names: mend it or remove it.")
+    return names
 
 
 # ---- one image -----------------------------------------------------------------------------------------------------
@@ -112,7 +122,8 @@ def load_image(path: str | Path, least: int = 0) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # 16 bits and more: to 8
         values = np.asarray(image, np.float64)
-        top = 65535 if values.max() > 255 else 255 if values.max() > 1 else 1
+        sixteen = image.mode.startswith("I;16") or values.max() > 255
+        top = 65535 if sixteen else 255 if values.max() > 1 else 1
         image = Image.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -157,15 +168,16 @@ class FlowerFolder(ImageFolder):
     """torchvision's ImageFolder, reading any image mode and passing over hidden folders such as .ipynb_checkpoints."""
 
     def __init__(self, folder: Path, transform: Callable | None = None):
-        super().__init__(str(folder), transform, loader=load_image, is_valid_file=_is_image)
+        super().__init__(str(folder), transform, loader=load_image)
 
     def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
         classes = class_folders(Path(directory))
         return classes, {name: index for index, name in enumerate(classes)}
 
-
-def _is_image(path: str) -> bool:
-    return path.lower().endswith(IMG_EXTENSIONS) and not os.path.basename(path).startswith(".")
+    @staticmethod
+    def make_dataset(directory: str, class_to_idx: dict[str, int], *_, **__) -> list[tuple[str, int]]:
+        folders = [(Path(directory) / name, index) for name, index in class_to_idx.items()]
+        return [(str(path), index) for folder, index in folders for path in image_files(folder)]
 
 
 # ---- a split, decoded once -----------------------------------------------------------------------------------------

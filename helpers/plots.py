@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from PIL import Image
 
 from helpers.training import History
 
@@ -37,6 +36,8 @@ def plot_history(runs: dict[str, History]) -> None:
             axis.set(xlabel="epoch", ylabel=quantity)
             axis.xaxis.get_major_locator().set_params(integer=True)
     right.set_ylim(0, 1)
+    # A first epoch from scratch can have an enormous loss: keep the axis readable.
+    left.set_ylim(0, 1.4 * max(row["train_loss"] for history in runs.values() for row in history))
     left.legend(title="dashed: train, solid: valid", fontsize=8, title_fontsize=8)
     figure.tight_layout()
     plt.show()
@@ -46,7 +47,7 @@ def show_predictions(images: Sequence, predicted: Sequence[str], true: Sequence[
     """A grid titled "predicted (true)": green with a tick if right, red with a cross if wrong."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.9 * columns, 2.2 * rows), squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.9 * columns, 2.4 * rows), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, image, guess, truth in zip(axes.flat, images, predicted, true, strict=False):
@@ -75,12 +76,3 @@ def figure_to_array() -> np.ndarray:
     frame = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
     plt.close(figure)
     return frame
-
-
-def contact(images: Sequence[np.ndarray], columns: int) -> Image.Image:
-    """Equally large uint8 images (height, width, 3) side by side as one picture."""
-    height, width = images[0].shape[:2]
-    sheet = Image.new("RGB", (columns * width, -(-len(images) // columns) * height), "white")
-    for i, image in enumerate(images):
-        sheet.paste(Image.fromarray(image), (i % columns * width, i // columns * height))
-    return sheet

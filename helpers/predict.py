@@ -23,8 +23,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, or 2 if something could not be read or written."""
     options = parse(arguments)
+    problems = []
     try:
-        results, problems = predict_files(load_model(options.checkpoint), collect_images(options.images), options.top)
+        results, unreadable = predict_files(load_model(options.checkpoint), collect_images(options.images), options.top)
+        problems += unreadable
         for guesses in results:
             print(guesses[0].file)
             for guess in guesses:
@@ -32,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.csv:
             write_csv(options.csv, results)
     except UserError as error:
-        problems = [str(error)]
+        problems.append(str(error))
     except KeyboardInterrupt:
         return 130
     for problem in problems:

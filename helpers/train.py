@@ -40,7 +40,8 @@ from helpers.training import (
     write_atomically,
 )
 
-FINE_RATE, SCRATCH_RATE, WEIGHT_DECAY = 0.03, 0.1, 5e-4  # of the second phase: SGD, one cycle
+FINE_RATE, SCRATCH_RATE, WEIGHT_DECAY = 0.06, 0.1, 5e-4  # of the second phase: SGD, one cycle
+VIEWS = 4  # augmented views of every image that the head learns from
 ROOM = 1.25  # training images are kept this much larger than the network's input, as room for random crops
 
 
@@ -90,6 +91,7 @@ class Run:
         self.options, self.names, self.classes = options, names, train.classes
         self.history: History = []
         self.best = BestWeights()
+        self.saved = -1.0  # accuracy of the weights in best.pt
         self.seconds = {"head_seconds": 0.0, "full_seconds": 0.0}
         self.facts = {
             "train_images": len(train.labels),
@@ -122,13 +124,10 @@ class Run:
     def head_phase(self) -> None:
         start = time.perf_counter()
         if self.options.head_epochs:
-            self.history += train_head(
-                self.model,
-                self.batches["train"],
-                self.batches["valid"],
-                self.options.head_epochs,
-                precision=self.precision,
-            )
+            # Without anything to do after an epoch, train_model would take Ctrl-C for "enough" and go on to phase two.
+            options = {"views": VIEWS, "precision": self.precision, "after_epoch": lambda epoch: None}
+            epochs = self.options.head_epochs
+            self.history += train_head(self.model, self.batches["train"], self.batches["valid"], epochs, **options)
             self.best.update(self.model, max(row["valid_accuracy"] for row in self.history))
             self.save_best()
         self.seconds["head_seconds"] = time.perf_counter() - start
@@ -141,7 +140,7 @@ class Run:
         groups = parameter_groups(self.model, rate, rate, WEIGHT_DECAY)
         optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
         steps = max(2, options.full_epochs * len(self.batches["train"]))
-        scheduler = OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.2)
+        scheduler = OneCycleLR(optimizer, rate, total_steps=steps)
         torch.manual_seed(options.seed + 1)
         first = 0
         if state and state["epoch"]:
@@ -154,8 +153,7 @@ class Run:
 
         def after_epoch(epoch: int) -> None:
             self.seconds["full_seconds"] = before + time.perf_counter() - begin
-            if self.best.accuracy == self.history[-1]["valid_accuracy"]:
-                self.save_best()
+            self.save_best()
             self.save_last(epoch + 1, optimizer, scheduler)
 
         criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
@@ -166,6 +164,10 @@ class Run:
         )  # fmt: skip
 
     def save_best(self) -> None:
+        """Write best.pt if the last epoch was better than what it holds."""
+        if self.best.accuracy <= self.saved:
+            return
+        self.saved = self.best.accuracy
         facts = {"weights": self.options.weights, "valid_accuracy": self.best.accuracy}
         save_model(self.options.out / "best.pt", self.model, self.classes, self.names, self.options.image_size, **facts)
 
@@ -190,12 +192,17 @@ class Run:
             if recipe.get(name) != value:
                 other = name.replace("_", "-")
                 raise UserError(f"The run in {self.options.out} had another {other}: resume it with the same data and options.")
-        self.history, self.seconds = state["history"], state["seconds"]
-        self.precision = torch.bfloat16 if state["bfloat16"] else None
-        if (self.options.out / "best.pt").is_file():
-            saved = load_checkpoint(self.options.out / "best.pt")
+        best = self.options.out / "best.pt"
+        saved = load_checkpoint(best) if best.is_file() else {"model": {}, "valid_accuracy": -1.0}
+        try:
+            self.history, self.seconds = state["history"], state["seconds"]
+            self.precision = torch.bfloat16 if state["bfloat16"] else None
+            self.model.load_state_dict(state["model"])
             self.best.state, self.best.accuracy = saved["model"], saved["valid_accuracy"]
-        self.model.load_state_dict(state["model"])
+        except (KeyError, RuntimeError) as error:
+            message = f"The files in {self.options.out} are not those of one run: start again with another --out."
+            raise UserError(message) from error
+        self.saved = self.best.accuracy
 
 
 def train(options: argparse.Namespace) -> dict:
@@ -224,6 +231,7 @@ def train(options: argparse.Namespace) -> dict:
         "weights": options.weights,
         "image_size": options.image_size,
     }
+    save_history(options.out / "history.csv", run.history)
     write_atomically(options.out / "metrics.json", lambda temporary: temporary.write_text(json.dumps(metrics, indent=2)))
     print(f"best validation accuracy {run.best.accuracy:.4f}; model in {options.out / 'best.pt'}")
     return metrics
@@ -238,10 +246,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            f"\nStopped. Go on with the same line and --resume; the best model so far is {options.out / 'best.pt'}.",
-            file=sys.stderr,
-        )
+        begun = (options.out / "last.pt").is_file()
+        advice = "Go on with the same line and --resume." if begun else "Nothing was saved yet: start again with the same line."
+        print(f"\nStopped. {advice}", file=sys.stderr)
         return 130
     return 0
 

@@ -1,7 +1,6 @@
 """Pretraining the bundled backbone, on a scale of seconds."""
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest

@@ -592,7 +592,8 @@ def brush(
     if bracts:
         around = np.arange(bracts) * 2 * np.pi / bracts * (1 if bracts < 20 else 2.9)
         leaf = outline(bract_shape) | {"veins": 3, "vein": 0.25}
-        leaf |= paint_of(shades(rng, rgb(bract_colour), bracts), mark=rgb(bract_colour) * 1.5)
+        tips, tints = (shades(rng, rgb(bract_colour), bracts) for _ in range(2))
+        leaf |= paint_of(tints, tips, mark=rgb(bract_colour) * 1.5)
         rise = (bract_elevation + rng.normal(0, 6, bracts)) * DEG
         rows.append(petals(frame, around, rise, bract_length, bract_width, radius=0.15, height=-0.1, bias=-0.2, **leaf))
     return sorted_by_depth(*rows)

@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=72, help="of each species")
     parser.add_argument("--picture-size", type=int, default=72)
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rate", type=float, default=0.4)
     parser.add_argument("--seed", type=int, default=0)
