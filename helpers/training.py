@@ -43,7 +43,9 @@ def choose_precision(device: torch.device) -> torch.dtype | None:
 
 def progress(items: Iterable, label: str):
     """A progress bar on standard output that disappears when done; silent where nobody watches."""
-    watched = sys.stdout.isatty() or "ipykernel" in sys.modules
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and ipython.get_ipython() is not None
+    watched = sys.stdout.isatty() or in_notebook
     return tqdm(items, desc=label, leave=False, file=sys.stdout, disable=not watched)
 
 

@@ -1,17 +1,22 @@
 """The rules of a notebook. Their outputs are compared by nbval, which pytest runs on notebooks/ as well."""
 
 import ast
+import base64
 import configparser
+import io
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbval.plugin import IPyNbFile
+from PIL import Image
 
 from helpers.data import PROJECT
+from tools.run_notebooks import shrink_pictures
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 SANITIZE = PROJECT / "notebooks" / "nbval_sanitize.cfg"
@@ -187,3 +192,18 @@ def test_a_changed_output_fails(tmp_path, stored, passes):
 
 def test_temporary_files_of_notebooks_are_not_in_the_project():
     assert not (Path(PROJECT) / "notebooks" / "runs").exists()
+
+
+def test_large_figures_are_stored_as_jpeg():
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
+    Image.fromarray(noise).save(stream, "PNG")
+    large, small = (base64.b64encode(data).decode() for data in (stream.getvalue(), b"small"))
+    outputs = [nbformat.v4.new_output("display_data", {"image/png": png}) for png in (large, small)]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=outputs)])
+    shrink_pictures(notebook)
+    first, second = (output.data for output in notebook.cells[0].outputs)
+    assert "image/png" not in first
+    picture = Image.open(io.BytesIO(base64.b64decode(first["image/jpeg"])))
+    assert (picture.format, picture.size) == ("JPEG", (300, 200))
+    assert second == {"image/png": small}
