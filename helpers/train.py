@@ -112,8 +112,8 @@ class Run:
     def _loader(self, images: Images, batch_size: int, **options) -> BatchLoader:
         return BatchLoader(images.pixels.to(self.device), images.labels.to(self.device), batch_size, **options)
 
-    # What must be the same when a run is resumed.
     def recipe(self) -> dict:
+        """What must be the same when a run is resumed."""
         chosen = {
             k: v
             for k, v in vars(self.options).items()
@@ -133,7 +133,7 @@ class Run:
         self.seconds["head_seconds"] = time.perf_counter() - start
 
     def full_phase(self, state: dict | None = None) -> None:
-        """Train all layers; `state` is a checkpoint to go on from."""
+        """Train all layers; `state` is the checkpoint that `restore` took over, to go on from."""
         options = self.options
         set_parameter_requires_grad(self.model, False)
         rate = SCRATCH_RATE if options.weights == "none" else FINE_RATE
@@ -144,7 +144,6 @@ class Run:
         torch.manual_seed(options.seed + 1)
         first = 0
         if state and state["epoch"]:
-            self.model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             scheduler.load_state_dict(state["scheduler"])
             torch.set_rng_state(state["random"])

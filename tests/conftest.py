@@ -94,3 +94,13 @@ def tiny(monkeypatch):
 def is_one_sentence(text: str) -> bool:
     """One line that ends like a sentence (perhaps with a remark in brackets)."""
     return "\n" not in text.strip() and text.strip().endswith((".", ")")) and "Traceback" not in text
+
+
+class Hostile:
+    """Unpickling this would create a file."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return open, (str(self.target), "w")

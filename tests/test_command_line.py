@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import COLOURS, is_one_sentence, make_data, noisy, save
+from conftest import COLOURS, Hostile, is_one_sentence, make_data, noisy, save
 from PIL import Image
 
 from helpers import data, predict, train, training
@@ -633,16 +633,6 @@ def test_a_table_that_cannot_be_written_is_named(trained, flowers, tmp_path, cap
     (tmp_path / "file").write_text("not a folder")
     path = tmp_path / "file" / "guesses.csv"
     assert_fails(capsys, guess(trained, flowers / "valid" / "1", more=["--csv", str(path)]), path)
-
-
-class Hostile:
-    """Unpickling this would create a file."""
-
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return open, (str(self.target), "w")
 
 
 def test_a_hostile_checkpoint_is_refused_and_not_run(flowers, tmp_path, capsys):

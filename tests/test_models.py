@@ -9,7 +9,7 @@ from urllib.response import addinfourl
 
 import pytest
 import torch
-from conftest import is_one_sentence
+from conftest import Hostile, is_one_sentence
 from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18, resnet34
 
@@ -216,16 +216,6 @@ def test_a_damaged_file_is_refused(tmp_path, backbone_file, suffix, spoil):
     path = tmp_path / f"damaged.{suffix}"
     path.write_bytes(spoil(whole))
     assert_refused(path)
-
-
-class Hostile:
-    """Unpickling this would create a file."""
-
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return open, (str(self.target), "w")
 
 
 @pytest.mark.parametrize("suffix", ["pt", "pth", "safetensors"])

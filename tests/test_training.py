@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from conftest import is_one_sentence
+from conftest import Hostile, is_one_sentence
 from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
@@ -586,16 +586,6 @@ def assert_refused(path) -> str:
     assert str(path) in str(error.value)
     assert is_one_sentence(str(error.value))
     return str(error.value)
-
-
-class Hostile:
-    """Unpickling this would create a file."""
-
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return open, (str(self.target), "w")
 
 
 @pytest.mark.parametrize("how", ["torch", "old torch", "pickle"])

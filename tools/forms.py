@@ -73,10 +73,6 @@ def look_at(direction) -> np.ndarray:
     return np.stack([np.cross(y, z), y, z], 1)
 
 
-def tilted(frame: Frame, rotation) -> Frame:
-    return frame._replace(rotation=frame.rotation @ rotation)
-
-
 def moved(frame: Frame, offset, scale=1.0, rotation=None) -> Frame:
     """The frame of a floret at `offset` (in the bloom's own space), smaller by `scale`, with its own view rotation."""
     v = frame.rotation @ np.asarray(offset, float) * frame.scale

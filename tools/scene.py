@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.blades import INDEX, blades, blur, fill, paint
-from tools.forms import DEG, FORMS, Frame, look_at, outline, paint_of, rgb, shades, sorted_by_depth
-from tools.species import SPECIES, Species, pick_colours
+from tools.forms import DEG, FORMS, Frame, look_at, outline, paint_of, rgb, shades
+from tools.species import Species, pick_colours
 
 # Backgrounds: colours of the clouds (dark, light, bottom), how likely, how many blurred leaves.
 BACKGROUNDS = {
@@ -50,7 +50,7 @@ def _leaf_colours(rng, colour, n):
     return shades(rng, rgb(colour) * np.exp(rng.normal(0, 0.2)), n, 0.16)
 
 
-def leaves(rng, n, shape, colour, at, angle, length, width, light, **look):
+def leaves(rng, n, shape, colour, at, angle, length, width, **look):
     """Leaf blades at points `at` (n, 2) of the picture, pointing along `angle` (n,); lengths in picture widths."""
     a = np.stack([np.cos(angle), np.sin(angle)], 1) * length[:, None]
     b = (
@@ -77,7 +77,7 @@ LEAF_WIDTH = {"linear": 0.05, "lanceolate": 0.16, "acuminate": 0.26, "oblanceola
               "ovate": 0.36, "obovate": 0.36, "cordate": 0.5, "orbicular": 0.55}  # fmt: skip
 
 
-def _background(rng, species, light):
+def _background(rng, species):
     """Cloud colours and the rows to be blurred: far leaves, spots of light, far blooms."""
     names = list(BACKGROUNDS)
     weights = np.array([BACKGROUNDS[n][1] for n in names])
@@ -95,7 +95,7 @@ def _background(rng, species, light):
         if rng.random() < 0.7
         else str(rng.choice(["4f7d35", "6a9040", "38602c", "88a050", "5a7050", "806a40"]))
     )
-    rows = [leaves(rng, n, shape, tint, rng.uniform(-0.2, 1.2, (n, 2)), angle, length, LEAF_WIDTH[shape], light)]
+    rows = [leaves(rng, n, shape, tint, rng.uniform(-0.2, 1.2, (n, 2)), angle, length, LEAF_WIDTH[shape])]
     if rng.random() < 0.3:
         k = int(rng.integers(3, 20))
         r = rng.uniform(0.01, 0.05, k)
@@ -163,7 +163,7 @@ def _stem(rng, frame, radius, colour, pendant):
     )
 
 
-def _foliage(rng, species, spots, radius, light):
+def _foliage(rng, species, spots, radius):
     """Sharp leaves behind the blooms."""
     n = int(rng.integers(0, 9)) if rng.random() < 0.75 else int(rng.integers(12, 36))
     if n == 0:
@@ -181,17 +181,17 @@ def _foliage(rng, species, spots, radius, light):
         )
     flat = {"lit": 0.6, "wave": 0.02} if species.water else {}
     width = LEAF_WIDTH[species.leaf] * (0.55 if species.water else 1)
-    return [leaves(rng, n, species.leaf, species.leaf_colour, at, angle, length, width, light, **flat)]
+    return [leaves(rng, n, species.leaf, species.leaf_colour, at, angle, length, width, **flat)]
 
 
-def _occluder(rng, species, light):
+def _occluder(rng, species):
     """Now and then an out-of-focus leaf in front of everything."""
     if rng.random() > 0.15:
         return []
     at = np.array([[rng.uniform(0, 1), 1.1]])
     soft = {"soft": rng.uniform(0.02, 0.08), "shadow": 0}
     angle, length = np.array([rng.normal(-np.pi / 2, 0.5)]), np.array([rng.uniform(0.4, 0.9)])
-    return [leaves(rng, 1, "lanceolate", species.leaf_colour, at, angle, length, rng.uniform(0.06, 0.2), light, **soft)]
+    return [leaves(rng, 1, "lanceolate", species.leaf_colour, at, angle, length, rng.uniform(0.06, 0.2), **soft)]
 
 
 def _camera(rng):
@@ -209,7 +209,7 @@ def _camera(rng):
 def compose(species: Species, rng: np.random.Generator) -> Scene:
     """One picture of the species; everything random comes from `rng`."""
     light = _light(rng)
-    clouds, back = _background(rng, species, light)
+    clouds, back = _background(rng, species)
     colours = pick_colours(species, rng)
     most = species.blooms[1]
     n = species.blooms[0] if rng.random() < 0.5 else int(rng.integers(species.blooms[0], most + 1))
@@ -233,8 +233,8 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
     ]
     bare = species.water or tall or (species.form in ("bird", "cluster") and rng.random() < 0.5)
     stems = [] if bare else [_stem(rng, frame, radius, species.leaf_colour, pendant) for frame, _ in blooms]
-    front = _foliage(rng, species, spots, radius, light) + stems + [rows for _, rows in blooms]
-    front = np.concatenate(front + _occluder(rng, species, light))
+    front = _foliage(rng, species, spots, radius) + stems + [rows for _, rows in blooms]
+    front = np.concatenate(front + _occluder(rng, species))
     warm = rng.normal(0, 0.06)
     strength = rng.uniform(0.75, 1.25)
     sun = strength * np.array([1 + warm, 1.0, 1 - warm])
@@ -291,6 +291,3 @@ def draw(species: list, seeds: list, size: int = 128) -> tuple[np.ndarray, np.nd
     """Pictures and masks (see `render`) of a list of species, each drawn from its own seed (any numpy seed)."""
     scenes = [compose(s, np.random.default_rng(seed)) for s, seed in zip(species, seeds, strict=True)]
     return render(scenes, size)
-
-
-__all__ = ["SPECIES", "Scene", "compose", "draw", "render", "sorted_by_depth"]
