@@ -4,6 +4,7 @@ A data folder has `train/` and `valid/` (and perhaps `test/`), each with one fol
 ImageFolder layout. `FLOWER_DATA` points to one; without it the rendered flowers that come with the course are used.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +74,31 @@ def check_data(root: Path) -> Path:
                     f"{root / split / name} holds no images: add some, or remove this class from train/ and valid/."
                 )
     return root
+
+
+def split_card(root: Path) -> dict:
+    """What belongs to every accuracy: how the data was split. Per split (train, valid, perhaps test) the number of images
+    and classes, and the images of the smallest and the largest class; and `files`, the first 12 hex digits of the SHA-256
+    of the sorted file list (paths seen from `root`, one a line): two runs with the same digits used the same split.
+    """
+    card, listed = {}, []
+    for split in ("train", "valid", "test"):
+        if (root / split).is_dir():
+            files = {name: image_files(root / split / name) for name in class_folders(root / split)}
+            counts = [len(images) for images in files.values()] or [0]
+            card[split] = {"images": sum(counts), "classes": len(files), "fewest": min(counts), "most": max(counts)}
+            listed += [path.relative_to(root).as_posix() for images in files.values() for path in images]
+    return card | {"files": hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()[:12]}
+
+
+def print_split_card(root: Path) -> None:
+    """Show `split_card` in four lines."""
+    card = split_card(root)
+    for split, row in card.items():
+        if split != "files":
+            each = f"{row['fewest']} to {row['most']} in a class"
+            print(f"{split:5}  {row['images']} images, {row['classes']} classes, {each}")
+    print(f"files  {card['files']} (hash of the sorted file list)")
 
 
 def flower_names(classes: Sequence[str], root: Path | None = None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 from collections import OrderedDict
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 
@@ -64,9 +65,11 @@ def load_backbone(model: nn.Module, weights: str) -> None:
 def _imagenet_state() -> dict[str, Tensor]:
     try:
         return ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-    except (URLError, OSError, RuntimeError) as error:  # RuntimeError: the checksum is wrong
+    except (URLError, OSError, HTTPException, RuntimeError) as error:  # RuntimeError: the checksum is wrong
+        place = Path(torch.hub.get_dir()) / "checkpoints"
         raise UserError(
-            f"The ImageNet weights could not be downloaded ({error}): connect to a network once, or use FLOWER_WEIGHTS=flora."
+            f"The ImageNet weights could not be downloaded ({error}): connect to a network once, copy "
+            f"{ResNet18_Weights.IMAGENET1K_V1.url} into {place} by other means, or use FLOWER_WEIGHTS=flora."
         ) from error
 
 

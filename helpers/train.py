@@ -24,6 +24,7 @@ from helpers.data import (
     decode_split,
     flower_names,
     normalize_batch,
+    split_card,
 )
 from helpers.models import default_weights, initialize_model, parameter_groups, set_parameter_requires_grad
 from helpers.prediction import save_model
@@ -87,7 +88,7 @@ def prepare_out(out: Path, resume: bool) -> None:
 class Run:
     """One training run: the data, the model and what a checkpoint has to remember."""
 
-    def __init__(self, options: argparse.Namespace, train: Images, valid: Images, names: dict[str, str]):
+    def __init__(self, options: argparse.Namespace, train: Images, valid: Images, names: dict[str, str], card: dict):
         self.options, self.names, self.classes = options, names, train.classes
         self.history: History = []
         self.best = BestWeights()
@@ -97,6 +98,7 @@ class Run:
             "train_images": len(train.labels),
             "valid_images": len(valid.labels),
             "classes": len(train.classes),
+            "split": card,
         }
         self.device = pick_device()
         self.precision = choose_precision(self.device)
@@ -212,9 +214,10 @@ def train(options: argparse.Namespace) -> dict:
     root = check_data(options.data) if options.data else data_dir()
     train_images = decode_split(root, "train", round(ROOM * options.image_size))
     valid_images = decode_split(root, "valid", options.image_size)
-    counts = f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images"
-    print(f"{counts} of {len(train_images.classes)} classes from {root}")
-    run = Run(options, train_images, valid_images, flower_names(train_images.classes, root))
+    card = split_card(root)
+    print(f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images", end="")
+    print(f" of {len(train_images.classes)} classes from {root} (files {card['files']})")
+    run = Run(options, train_images, valid_images, flower_names(train_images.classes, root), card)
     run.seconds["load_seconds"] = time.perf_counter() - begin
     if state:
         run.restore(state)

@@ -27,6 +27,8 @@ from helpers.data import (
     image_files,
     load_image,
     normalize_batch,
+    print_split_card,
+    split_card,
     train_transform,
     valid_transform,
 )
@@ -596,3 +598,44 @@ def test_the_transform_sees_whole_batches():
     loader = BatchLoader(*numbers(5), 2, transform=double)
     assert torch.cat([inputs for inputs, _ in loader])[:, 0].tolist() == [0, 2, 4, 6, 8]
     assert seen == [2, 2, 1]
+
+
+# ---- the split card --------------------------------------------------------------------------------------------------
+
+
+def test_the_split_card_counts_every_split(tmp_path):
+    root = make_data(tmp_path, train=5, valid=2)
+    save(noisy((9, 9, 9), 7), root / "train" / "2" / "one_more.png")
+    (root / "train" / "2" / "notes.txt").write_text("no image")
+    card = split_card(root)
+    assert card["train"] == {"images": 16, "classes": 3, "fewest": 5, "most": 6}
+    assert card["valid"] == {"images": 6, "classes": 3, "fewest": 2, "most": 2}
+    assert "test" not in card
+    save(noisy((9, 9, 9), 8), root / "test" / "1" / "a.png")
+    assert split_card(root)["test"] == {"images": 1, "classes": 1, "fewest": 1, "most": 1}
+
+
+def test_the_hash_of_a_split_knows_names_and_folders_only(tmp_path):
+    first, second = make_data(tmp_path / "a", train=3, valid=1), make_data(tmp_path / "b", train=3, valid=1)
+    known = split_card(first)["files"]
+    assert len(known) == 12 and int(known, 16) >= 0
+    save(noisy((0, 0, 0), 3), second / "train" / "1" / "00.png")  # other pixels, same name
+    assert split_card(second)["files"] == known
+    (second / "train" / "1" / "00.png").rename(second / "train" / "2" / "moved.png")
+    assert split_card(second)["files"] != known
+
+
+def test_moving_an_image_to_another_split_changes_the_hash(tmp_path):
+    root = make_data(tmp_path, train=3, valid=1)
+    before = split_card(root)["files"]
+    (root / "train" / "1" / "02.png").rename(root / "valid" / "1" / "02.png")
+    assert split_card(root)["files"] != before
+
+
+def test_the_printed_card_shows_the_same_numbers(tmp_path, capsys):
+    root = make_data(tmp_path, train=5, valid=2)
+    print_split_card(root)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "train  15 images, 3 classes, 5 to 5 in a class"
+    assert lines[1] == "valid  6 images, 3 classes, 2 to 2 in a class"
+    assert split_card(root)["files"] in lines[2]

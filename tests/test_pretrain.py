@@ -32,6 +32,7 @@ def options(tmp_path):
         pictures=EACH,
         picture_size=SIZE,
         image_size=32,
+        small_epochs=0,
         epochs=2,
         batch_size=48,
         rate=0.1,

@@ -33,6 +33,10 @@ COLUMNS = (
     *("shadow", "shadow_reach", "bloom", "depth"),
     # heart-shaped base: how far two lobes reach behind the base
     "lobes",
+    # light shining through from behind; halves folded along the midrib; teeth of the margin and their number; opacity
+    *("through", "fold", "serrate", "serrations", "opacity"),
+    # chequers of the marking colour: their number along the blade
+    "checks",
 )
 INDEX = {name: i for i, name in enumerate(COLUMNS)}
 DEFAULTS = {
@@ -45,6 +49,7 @@ DEFAULTS = {
         "texture": 0.12,
         "shadow": 0.45,
         "shadow_reach": 0.012,
+        "opacity": 1,
     },
 }
 X, Y, AX, AY, BX, BY, CX, CY = (INDEX[name] for name in COLUMNS[:8])
@@ -53,7 +58,7 @@ RED, TIP_RED, BASE_RED, MARK_RED = (INDEX[name] for name in ("r", "tip_r", "base
 TIP_REACH, BASE_REACH, RIM, STRIPE, VEINS, VEIN, SPOTS, SPOT, BLOTCH, BLOTCH_AT = (INDEX[name] for name in COLUMNS[28:38])
 LIT, LIT_ACROSS, LIT_ALONG, CUP, ARCH = (INDEX[name] for name in COLUMNS[38:43])
 CREASE, OCCLUSION, TEXTURE, GLOSS, SOFT, SHADOW, SHADOW_REACH, BLOOM = (INDEX[name] for name in COLUMNS[43:51])
-LOBES = INDEX["lobes"]
+LOBES, THROUGH, FOLD, SERRATE, SERRATIONS, OPACITY, CHECKS = (INDEX[name] for name in COLUMNS[52:59])
 
 
 def blades(count: int = 1, **values) -> np.ndarray:
@@ -105,13 +110,11 @@ def _half_width(row, t):
 
 
 @numba.njit(inline="always")
-def _colour(row, t, across, s, tile, channel):
-    """Colour of one channel at t along the midrib, `across` in [-1, 1] of the local width, s in blade widths."""
-    end = t + row[RIM] * (max(t, abs(across)) - t)
-    c = row[RED + channel]
-    c += (row[TIP_RED + channel] - c) * _ramp(1 - row[TIP_REACH], 1.0, end) * (row[TIP_REACH] > 0)
-    c += (row[BASE_RED + channel] - c) * (1 - _ramp(0.0, row[BASE_REACH], t)) * (row[BASE_REACH] > 0)
-    mark = row[STRIPE] * math.exp(-((across / 0.22) ** 2)) * (1 - _ramp(0.5, 0.95, t))
+def _mark(row, t, across, s, end, tile):
+    """How much of the marking colour shows (0..1) at t along the midrib, `across` in [-1, 1] of the local width."""
+    mark = 0.0
+    if row[STRIPE] > 0:
+        mark += row[STRIPE] * math.exp(-((across / 0.22) ** 2)) * (1 - _ramp(0.5, 0.95, t))
     if row[VEIN] > 0:
         wobble = _noise(tile, t * 40 + row[PHASE] * 50, s * 9)
         line = abs(math.sin((across * row[VEINS] + wobble) * 1.57))
@@ -119,9 +122,11 @@ def _colour(row, t, across, s, tile, channel):
     if row[SPOT] > 0:
         grain = _noise(tile, t * row[SPOTS] * 12 + row[PHASE] * 91, s * row[SPOTS] * 5)
         mark += row[SPOT] * _ramp(0.6, 0.66, grain) * (1 - _ramp(0.65, 1.0, end))
+    if row[CHECKS] > 0 and (math.floor(t * row[CHECKS]) + math.floor((across + 1) * 0.35 * row[CHECKS])) % 2 == 1:
+        mark += 0.75
     if row[BLOTCH] > 0:
         mark += row[BLOTCH] * math.exp(-(((t - row[BLOTCH_AT]) / 0.16) ** 2) - (across / 0.9) ** 2)
-    return c + (row[MARK_RED + channel] - c) * min(max(mark, 0.0), 1.0)
+    return min(max(mark, 0.0), 1.0)
 
 
 @numba.njit(inline="always")
@@ -135,7 +140,7 @@ def _span(a, c, back):
 def _bounds(row, size):
     """Pixel box that holds the blade and its shadow."""
     width = abs(row[BX]) * 1.15, abs(row[BY]) * 1.15
-    pad = 2 * row[SHADOW_REACH] * size + row[SOFT] * size + 2
+    pad = 3 * row[SHADOW_REACH] * size + row[SOFT] * size + 2
     back = 1.4 * row[LOBES]
     x0, x1 = _span(row[AX], row[CX], back)
     y0, y1 = _span(row[AY], row[CY], back)
@@ -146,19 +151,22 @@ def _bounds(row, size):
 
 @numba.njit(inline="always")
 def _light(row, t, across):
-    """Brightness (about 0..1.3) and gloss of the blade's surface."""
+    """Light on the blade's surface (about 0..1.3), light through it (0..1) and gloss."""
     along = 2 * t - 1
     facing = row[LIT] + row[LIT_ACROSS] * across + row[LIT_ALONG] * along
+    facing += row[FOLD] * min(max(across * 6, -1.0), 1.0)
     facing /= math.sqrt(1 + (row[CUP] * across) ** 2 + (row[ARCH] * along) ** 2)
-    half = 0.5 + 0.5 * min(max(facing, -1.0), 1.0)
-    bright = half * math.sqrt(half) * 1.25
-    bright *= 1 - row[CREASE] * math.exp(-((across / 0.16) ** 2))
-    bright *= 1 - row[OCCLUSION] * math.exp(-max(t, 0.0) / 0.18)
-    return bright, row[GLOSS] * min(max(facing, 0.0), 1.0) ** 18
+    facing = min(max(facing, -1.0), 1.0)
+    half = 0.5 + 0.5 * facing
+    open_ = 1 - row[OCCLUSION] * math.exp(-max(t, 0.0) / 0.18)
+    bright = half * math.sqrt(half) * 1.25 * open_
+    if abs(across) < 0.4:
+        bright *= 1 - row[CREASE] * math.exp(-((across / 0.16) ** 2))
+    return bright, row[THROUGH] * max(0.25 - facing, 0.0) * open_, row[GLOSS] * max(facing, 0.0) ** 18
 
 
 @numba.njit
-def _paint_blade(canvas, row, sun, sky, tile):
+def _paint_blade(canvas, row, sun, sky, toward, tile):
     size = canvas.shape[0]
     ax, ay, bx, by = row[AX] * size, row[AY] * size, row[BX] * size, row[BY] * size
     det = ax * by - ay * bx
@@ -167,9 +175,15 @@ def _paint_blade(canvas, row, sun, sky, tile):
         return
     # A broad tip is an arc around the blade's base, not a straight cut.
     rounding = min(0.5 * (bx * bx + by * by) / (ax * ax + ay * ay), 0.35) if row[TIP] > 1.2 else 0.0
-    bend_x, bend_y = row[CX] * size, row[CY] * size
+    # A bend along the midrib itself must stay small, or t has no single solution.
+    steep = abs((row[CX] * by - row[CY] * bx) * size / det)
+    kept = min(1.0, 0.42 / max(steep, 1e-6))
+    bend_x, bend_y = row[CX] * size * kept, row[CY] * size * kept
+    thin = min(1.0, along_px / 0.7, across_px / 0.7)  # narrower than a pixel: partly covered
     soft = max(1.0, row[SOFT] * size)
     reach = row[SHADOW_REACH] * size
+    facing_side = (bx * toward[0] + by * toward[1]) / (math.hypot(bx, by) + 1e-6)
+    facing_tip = (ax * toward[0] + ay * toward[1]) / (math.hypot(ax, ay) + 1e-6)
     left, right, top, bottom = _bounds(row, size)
     for i in range(top, bottom):
         for j in range(left, right):
@@ -190,42 +204,59 @@ def _paint_blade(canvas, row, sun, sky, tile):
             if row[FRINGE] > 0:
                 te += row[FRINGE] * abs(math.sin(s * row[TEETH] * 1.57 + row[PHASE])) * t
             w = _half_width(row, te)
+            if row[SERRATE] > 0:
+                tooth = t * row[SERRATIONS]
+                w *= 1 - row[SERRATE] * (tooth - math.floor(tooth))
             if row[WAVE] > 0:
                 w *= 1 + row[WAVE] * (math.sin(t * 15 + row[PHASE]) + 0.6 * math.sin(t * 31 + 2 * row[PHASE] + s))
             distance = max((abs(s) - w) * across_px * 0.9, max(te - 1, -t) * along_px)
             cover = min(max(0.5 - distance / soft, 0.0), 1.0)
-            if distance > 0 and row[SHADOW] > 0 and distance < 3 * reach:
-                dark = 1 - row[SHADOW] * math.exp(-distance / max(reach, 0.1)) * (1 - cover)
+            if distance > 0 and row[SHADOW] > 0 and distance < 4 * reach:
+                # The shadow falls on the side away from the light: n points out of the blade.
+                n = (facing_side if s > 0 else -facing_side) if abs(s) > w else (facing_tip if te > 0.5 else -facing_tip)
+                fall = 0.75 - 0.65 * n
+                fade = math.exp(-distance / max(reach * (0.35 + fall), 0.1))
+                dark = 1 - row[SHADOW] * fall * fade * (1 - cover) * row[OPACITY] * thin
                 for channel in range(3):
                     canvas[i, j, channel] *= dark
             if cover <= 0:
                 continue
             t = min(max(t, 0.0), 1.0)
             across = min(max(s / max(w, 0.05), -1.0), 1.0)
-            bright, gloss = _light(row, t, across)
+            cover *= row[OPACITY] * thin
+            bright, behind, gloss = _light(row, t, across)
             grain = 1 + row[TEXTURE] * 2 * (_noise(tile, t * 30 + row[PHASE] * 77, s * 30) - 0.5)
+            end = t + row[RIM] * (max(t, abs(across)) - t)
+            at_end = _ramp(1 - row[TIP_REACH], 1.0, end) if row[TIP_REACH] > 0 else 0.0
+            at_base = 1 - _ramp(0.0, row[BASE_REACH], t) if row[BASE_REACH] > 0 else 0.0
+            mark = _mark(row, t, across, s, end, tile)
             for channel in range(3):
-                c = _colour(row, t, across, s, tile, channel) * grain
-                c = c * (sky[channel] + sun[channel] * bright) + gloss * sun[channel]
+                c = row[RED + channel]
+                c += (row[TIP_RED + channel] - c) * at_end
+                c += (row[BASE_RED + channel] - c) * at_base
+                c = (c + (row[MARK_RED + channel] - c) * mark) * grain
+                # Light that crosses a petal is coloured by it twice.
+                c = c * (sky[channel] + sun[channel] * (bright + 1.6 * behind * math.sqrt(max(c, 0.0)))) + gloss * sun[channel]
                 canvas[i, j, channel] += (c - canvas[i, j, channel]) * cover
             canvas[i, j, 3] += (row[BLOOM] - canvas[i, j, 3]) * cover
 
 
 @numba.njit(parallel=True, cache=True)
-def _paint(canvas, rows, starts, sun, sky, tile):
+def _paint(canvas, rows, starts, sun, sky, toward, tile):
     for picture in numba.prange(canvas.shape[0]):
         for k in range(starts[picture], starts[picture + 1]):
-            _paint_blade(canvas[picture], rows[k], sun[picture], sky[picture], tile)
+            _paint_blade(canvas[picture], rows[k], sun[picture], sky[picture], toward[picture], tile)
 
 
-def paint(canvas: np.ndarray, pictures: list, sun: np.ndarray, sky: np.ndarray) -> None:
+def paint(canvas: np.ndarray, pictures: list, sun: np.ndarray, sky: np.ndarray, toward: np.ndarray) -> None:
     """Paint each picture's rows, in their order, over the canvas (changed in place).
 
     canvas: float32 (batch, size, size, 4), linear RGB and the mask of the labelled blooms, all in [0, 1].
-    pictures: one array of rows (see `blades`) per picture. sun, sky: float32 (batch, 3), light colours.
+    pictures: one array of rows (see `blades`) per picture.
+    sun, sky: float32 (batch, 3), light colours. toward: float32 (batch, 2), the light's direction in the picture.
     """
     starts = np.cumsum([0] + [len(rows) for rows in pictures])
-    _paint(canvas, np.concatenate(pictures), starts, sun, sky, NOISE)
+    _paint(canvas, np.concatenate(pictures), starts, sun, sky, toward, NOISE)
 
 
 @numba.njit(parallel=True, cache=True)
@@ -259,32 +290,48 @@ def blur(canvas: np.ndarray, sigma: np.ndarray) -> None:
 
 
 @numba.njit(parallel=True, cache=True)
-def _fill(canvas, colours, scale, offset, tile):
+def _fill(canvas, colours, horizon, scale, offset, tile):
     size = canvas.shape[1]
     for picture in numba.prange(canvas.shape[0]):
         f = scale[picture]
         for i in range(size):
             for j in range(size):
                 u, v = i / size * f + offset[picture, 0], j / size * f + offset[picture, 1]
-                large = _noise(tile, u, v)
                 fine = _noise(tile, 3.1 * u + 17, 3.1 * v + 29)
-                mix = _ramp(0.25, 0.75, large * 0.65 + fine * 0.35)
-                slope = i / size
+                mix = _ramp(0.25, 0.75, _noise(tile, u, v) * 0.65 + fine * 0.35)
+                edge = horizon[picture, 0] + 0.1 * (_noise(tile, 5.3, 0.35 * v) - 0.5)
+                below = _ramp(edge - horizon[picture, 1], edge + horizon[picture, 1], i / size)
                 for channel in range(3):
-                    dark, light, low = (
-                        colours[picture, 0, channel],
-                        colours[picture, 1, channel],
-                        colours[picture, 2, channel],
-                    )
-                    c = dark + (light - dark) * mix
-                    canvas[picture, i, j, channel] = c + (low - c) * slope
+                    high = colours[picture, 0, channel] * (1 - mix) + colours[picture, 1, channel] * mix
+                    low = colours[picture, 2, channel] * (1 - mix) + colours[picture, 3, channel] * mix
+                    canvas[picture, i, j, channel] = high + (low - high) * below
                 canvas[picture, i, j, 3] = 0
 
 
-def fill(canvas: np.ndarray, colours: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> None:
-    """Fill canvases with clouds of two colours that fade into a third towards the bottom.
+def fill(canvas: np.ndarray, colours: np.ndarray, horizon: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> None:
+    """Fill canvases with clouds of two colours above a soft horizon and of two others below it.
 
-    colours: float32 (batch, 3, 3), linear RGB; scale: (batch,), how fine the clouds are (noise cells per picture);
-    offset: (batch, 2), where in the noise the picture lies.
+    colours: float32 (batch, 4, 3), linear RGB: dark and light above, dark and light below; horizon: (batch, 2), its height
+    (0 top, 1 bottom) and half its softness; scale: (batch,), noise cells per picture; offset: (batch, 2), place in the noise.
     """
-    _fill(canvas, colours, scale, offset, NOISE)
+    _fill(canvas, colours, horizon, scale, offset, NOISE)
+
+
+@numba.njit(parallel=True, cache=True)
+def _dapple(canvas, strength, scale, offset, tile):
+    size = canvas.shape[1]
+    for picture in numba.prange(canvas.shape[0]):
+        if strength[picture] <= 0:
+            continue
+        for i in range(size):
+            for j in range(size):
+                u = i / size * scale[picture] + offset[picture, 0]
+                v = j / size * scale[picture] + offset[picture, 1]
+                shade = 1 - strength[picture] * _ramp(0.42, 0.58, _noise(tile, u, v))
+                for channel in range(3):
+                    canvas[picture, i, j, channel] *= shade
+
+
+def dapple(canvas: np.ndarray, strength: np.ndarray, scale: np.ndarray, offset: np.ndarray) -> None:
+    """Darken patches in place, as the shade of leaves does; strength (batch,) in [0, 1], scale and offset as in `fill`."""
+    _dapple(canvas, strength, scale, offset, NOISE)

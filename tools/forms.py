@@ -33,6 +33,7 @@ OUTLINES = {
     "bell": (0.45, 0.35, 1.6, 0.0, 0.0),
     "tube": (0.5, 0.85, 1.6, 0.0, 0.0),
     "club": (0.8, 0.35, 1.0, 0.0, 0.0),
+    "funnel": (0.97, 0.3, 1.6, 0.0, 0.0),
 }
 
 
@@ -85,24 +86,21 @@ def petals(frame, azimuth, elevation, length, width, *, radius=0.0, height=0.0, 
 
     length, half-width, radius and height of the base: in bloom radii. bend > 0 turns the tips backwards.
     """
-    az, el, le, wi, ra, he, be, tw, bi = np.broadcast_arrays(
-        *np.atleast_1d(azimuth, elevation, length, width, radius, height, bend, twist, bias)
-    )
-    zero, one = np.zeros(az.shape), np.ones(az.shape)
-    out = np.stack([np.cos(az), np.sin(az), zero], -1)
-    up = np.stack([zero, zero, one], -1)
-    side = np.stack([-np.sin(az), np.cos(az), zero], -1)
-    along = out * np.cos(el)[:, None] + up * np.sin(el)[:, None]
-    normal = up * np.cos(el)[:, None] - out * np.sin(el)[:, None]
-    side, normal = (
-        side * np.cos(tw)[:, None] + normal * np.sin(tw)[:, None],
-        normal * np.cos(tw)[:, None] - side * np.sin(tw)[:, None],
-    )
-    foot = out * ra[:, None] + up * he[:, None]
-    to_view = frame.rotation.T
-    foot, along, side, normal = foot @ to_view, along @ to_view, side @ to_view, normal @ to_view
+    given = (azimuth, elevation, length, width, radius, height, bend, twist, bias, look.pop("cup", 0.5))
+    n = max(np.size(value) for value in given)
+    table = np.empty((len(given), n))
+    for line, value in zip(table, given, strict=True):
+        line[:] = value
+    _, _, le, wi, ra, he, be, _, bi, cup = table
+    (cos_az, cos_el, cos_tw), (sin_az, sin_el, sin_tw) = np.cos(table[[0, 1, 7]]), np.sin(table[[0, 1, 7]])
+    right, down, up = frame.rotation.T[:, None]  # the bloom's own axes in the view, each (1, 3)
+    out = cos_az[:, None] * right + sin_az[:, None] * down
+    side = cos_az[:, None] * down - sin_az[:, None] * right
+    along = cos_el[:, None] * out + sin_el[:, None] * up
+    normal = cos_el[:, None] * up - sin_el[:, None] * out
+    side, normal = cos_tw[:, None] * side + sin_tw[:, None] * normal, cos_tw[:, None] * normal - sin_tw[:, None] * side
+    foot = ra[:, None] * out + he[:, None] * up
     front = np.where(normal[:, 2] < 0, -1.0, 1.0)
-    cup = np.broadcast_to(look.pop("cup", 0.5), az.shape)
     s = frame.scale
     a, b, c = along * (le * s)[:, None], side * (wi * s)[:, None], -normal * (be * le * s)[:, None]
     a = _not_end_on(a, b)
@@ -114,7 +112,7 @@ def petals(frame, azimuth, elevation, length, width, *, radius=0.0, height=0.0, 
         **{"lit_along": front * be * (along @ frame.light), "cup": cup, "arch": np.abs(be)},
         **{"depth": middle * s + bi * s, "shadow_reach": np.minimum(0.055, 0.6 * wi) * s, "bloom": 1},
     }
-    return blades(len(az), **(geometry | look))
+    return blades(n, **(geometry | look))
 
 
 def _not_end_on(a, b):
@@ -162,8 +160,8 @@ def shades(rng, colour, n, spread=0.07):
 
 def _petal_look(rng, colours, n, shape, marks):
     main, tip, base, mark = colours
-    look = outline(shape) | paint_of(shades(rng, main, n), tip, base, mark) | {"phase": rng.uniform(0, 6, n)}
-    return look | marks
+    look = outline(shape) | paint_of(shades(rng, main, n), tip, base, mark)
+    return look | {"phase": rng.uniform(0, 6, n), "through": 0.7} | marks
 
 
 def _ranks(rng, petals_, layers, spiral):
@@ -180,7 +178,7 @@ def _ranks(rng, petals_, layers, spiral):
 def open_flower(
     frame, rng, colours, *, petals_=5, layers=1, spiral=False, shape="obovate", length=1.0, width=0.45, elevation=10,
     inner_elevation=None, inner_length=0.75, inner_width=None, bend=0.15, twist=0.0, eye=0.05, centre=(), tube=0.0,
-    sepals=0, sepal_colour="6f9a4c", uneven=0.06, **marks,
+    sepals=0, sepal_colour="6f9a4c", uneven=0.06, spurs=0, calyx=0.16, tube_width=0.26, **marks,
 ):  # fmt: skip
     """Petals in whorls or in a spiral around a centre: daisy, poppy, tulip, rose, lotus, morning glory."""
     azimuth, inner = _ranks(rng, petals_, layers, spiral)
@@ -201,19 +199,28 @@ def open_flower(
         tall = elevation * DEG - 0.1
         parts.append(petals(frame, angle, tall, 0.75 * length, 0.12, height=-0.05, bias=-0.15, **green))
     if tube:
-        parts.append(_tube(frame, rng, colours, tube))
+        parts.append(_tube(frame, rng, colours, tube, tube_width))
+    elif calyx:
+        parts.append(_lifted(ball(frame, [0, 0, -0.5 * calyx], calyx, shades(rng, rgb(sepal_colour), 1)), frame, -0.3))
+    if spurs:
+        around = np.arange(spurs) * 2 * np.pi / spurs + azimuth[0] + np.pi / spurs
+        horn = outline("lanceolate") | paint_of(shades(rng, colours[0], spurs))
+        parts.append(petals(frame, around, -55 * DEG, 0.95, 0.07, radius=0.1, bend=-0.25, bias=-0.3, **horn))
+    if spiral:
+        heart = shades(rng, 0.8 * colours[0], 3)
+        parts.append(_lifted(ball(frame, rng.normal(0, 0.03, (3, 3)), 0.09, heart, texture=0.3, through=0.6), frame, 0.5))
     for kind, options in centre:
         parts.append(CENTRES[kind](frame, rng, colours, **options))
     return sorted_by_depth(*parts)
 
 
-def _tube(frame, rng, colours, length):
+def _tube(frame, rng, colours, length, width):
     """The tube behind a trumpet: a blade along the axis, away from the looker."""
-    look = outline("bell") | paint_of(colours[0] * 0.8, None, rgb("7fa05a"), None) | {"base_reach": 0.5, "occlusion": 0.0}
+    look = outline("funnel") | paint_of(colours[0] * 0.8, None, rgb("7fa05a"), None) | {"base_reach": 0.4, "occlusion": 0.0}
     axis = (frame.rotation @ [0, 0, -1]) * length * frame.scale
     if np.hypot(axis[0], axis[1]) < 0.15 * frame.scale:
         return np.zeros((0, len(INDEX)), np.float32)
-    across = np.array([-axis[1], axis[0]]) / np.hypot(axis[0], axis[1]) * 0.3 * frame.scale
+    across = np.array([-axis[1], axis[0]]) / np.hypot(axis[0], axis[1]) * width * frame.scale
     return blades(
         1, x=frame.x + axis[0], y=frame.y + axis[1], ax=-axis[0], ay=-axis[1], bx=across[0], by=across[1], bloom=1,
         lit=0.5, lit_across=0.6 * frame.light[0], depth=-2 * frame.scale, shadow_reach=0.03 * frame.scale, **look,
@@ -330,14 +337,14 @@ def column(frame, rng, colours, *, length=0.75, colour="f4d060", stem=None, bend
     return np.concatenate([rod, _lifted(ball(frame, at, 0.03, shades(rng, rgb(colour), n)), frame, 0.5)])
 
 
-def filaments(frame, rng, colours, *, n=60, length=0.62, bands=("6a2a8a", "f4f0ff", "3a50b0")):
+def filaments(frame, rng, colours, *, n=52, length=0.66, bands=("3a1060", "f8f4ff", "3040c8")):
     """A passion flower's crown of banded threads, with its ovary, anthers and stigmas above."""
     angle = np.arange(n) * 2 * np.pi / n + rng.normal(0, 0.02, n)
     base, middle, tip = (rgb(c) for c in bands)
     look = (
-        outline("linear") | paint_of(middle, tip, base) | {"tip_reach": 0.55, "base_reach": 0.75, "shadow": 0.2, "texture": 0.0}
+        outline("linear") | paint_of(middle, tip, base) | {"tip_reach": 0.5, "base_reach": 0.65, "shadow": 0.2, "texture": 0.0}
     )
-    crown = petals(frame, angle, 8 * DEG, length * rng.uniform(0.9, 1.05, n), 0.016, radius=0.12, bias=0.3, bend=-0.05, **look)
+    crown = petals(frame, angle, 8 * DEG, length * rng.uniform(0.9, 1.05, n), 0.027, radius=0.12, bias=0.3, bend=-0.05, **look)
     plate = _flat_disc(frame, 0.14, rgb("d8e0a0"), bias=0.35)
     five = np.arange(5) * 2 * np.pi / 5 + rng.uniform(0, 6)
     anthers = petals(
@@ -403,6 +410,7 @@ def bell(
     shape="bell",
     spots_inside=0.0,
     calyx=True,
+    lobe_length=0.75,
     **marks,
 ):
     """A bell seen from the side, its axis along z: the body, the mouth's ellipse and the lobes around it."""
@@ -421,7 +429,7 @@ def bell(
     end = Frame(frame.x + flat[0] * length * s, frame.y + flat[1] * length * s, s * width, frame.rotation, light)
     azimuth = (np.arange(lobes) + 0.5) * 2 * np.pi / lobes
     lobe_look = _petal_look(rng, colours, lobes, "ovate", marks)
-    rim = petals(end, azimuth, (60 - 90 * flare) * DEG, 0.75, 0.62, radius=0.75, bend=0.5, **lobe_look)
+    rim = petals(end, azimuth, (60 - 90 * flare) * DEG, lobe_length, 0.62, radius=0.75, bend=0.5, **lobe_look)
     hole = _flat_disc(end, 0.95, rgb(mouth), bias=0.0)
     hole[:, INDEX["shadow"]] = 0
     if spots_inside:
@@ -480,7 +488,7 @@ def spike(
                 level,
                 top,
                 0.45 * scale[~open_],
-                shades(rng, 0.5 * rgb(bud_colour) + 0.5 * colours[0], len(top)),
+                shades(rng, 0.2 * rgb(bud_colour) + 0.75 * colours[0], len(top)),
                 stretch=1.5,
             )
         )
@@ -518,45 +526,40 @@ def cluster(frame, rng, colours, *, floret, n=14, radius=0.8, floret_size=0.35, 
 
 
 def spathe(
-    frame,
-    rng,
-    colours,
-    *,
-    length=1.5,
-    width=0.7,
-    shape="cordate",
-    spadix="f0d060",
-    spadix_length=0.8,
-    spadix_tip=None,
-    curl=0.1,
-    lift=15,
-    wrap=False,
-    **marks,
-):
-    """One large bract around a rod of tiny flowers: anthurium, arum lily."""
+    frame, rng, colours, *, length=1.5, width=0.7, shape="cordate", spadix="f0d060", spadix_length=0.8, spadix_tip=None,
+    curl=0.1, lift=15, **marks,
+):  # fmt: skip
+    """One large bract behind a rod of tiny flowers: anthurium."""
     look = _petal_look(rng, colours, 1, shape, {"gloss": 0.25, "crease": 0.15, "veins": 6, "vein": 0.12} | marks)
     bract = petals(frame, [90 * DEG], lift * DEG, length, width, radius=-0.35 * length, bend=curl, **look)
-    rod_look = (
-        outline("oblong") | paint_of(rgb(spadix), rgb(spadix_tip or spadix)) | {"tip_reach": 0.6, "texture": 0.6, "cup": 1.0}
+    place = {"radius": -0.3 * length, "height": 0.02, "bias": 0.5}
+    rod = petals(frame, [rng.normal(90, 12) * DEG], 55 * DEG, spadix_length, 0.075, **place, **_rod(spadix, spadix_tip))
+    return np.concatenate([bract, rod])
+
+
+def _rod(colour, tip=None):
+    look = outline("oblong") | paint_of(rgb(colour), rgb(tip or colour))
+    return look | {"tip_reach": 0.6, "texture": 0.6, "cup": 1.0}
+
+
+def arum(frame, rng, colours, *, spadix="f4c828", **_):
+    """A bract rolled into a funnel around a rod, seen from the side: arum lily."""
+    level = frame._replace(rotation=look_at([rng.normal(0, 0.2), -0.25, 1.0]))
+    flip = 1 if rng.random() < 0.5 else -1
+    look = {"gloss": 0.2, "veins": 8, "vein": 0.1, "crease": 0.05, "through": 0.6}
+    look |= paint_of(colours[0], None, rgb("c8d890"), colours[3]) | {"base_reach": 0.35, "phase": rng.uniform(0, 6)}
+    up, down = -90 * DEG + flip * rng.normal(0.1, 0.08), 90 * DEG
+    back = petals(level, [up], 0.1, 1.25, 0.66, radius=-0.35, bend=0.2, **(look | outline("ovate") | {"wave": 0.03}))
+    floor = petals(
+        level, [up], 0.1, 0.62, 0.4, radius=-0.25, bias=0.02, **(look | outline("elliptic") | paint_of(0.62 * colours[0]))
     )
-    rod = petals(
-        frame,
-        [rng.normal(90, 12) * DEG],
-        55 * DEG,
-        spadix_length,
-        0.075,
-        radius=-0.3 * length,
-        height=0.02,
-        bias=0.5,
-        **rod_look,
-    )
-    if not wrap:
-        return np.concatenate([bract, rod])
-    front = petals(
-        frame, [80 * DEG], 80 * DEG, 0.62 * length, 0.5 * width, radius=0.1, bias=0.6, bend=0.3,
-        **_petal_look(rng, colours, 1, "bell", {"gloss": 0.2}),
-    )  # fmt: skip
-    return np.concatenate([bract, rod, front])
+    rod = petals(level, [up - 0.1 * flip], 0.1, 0.85, 0.075, radius=-0.3, bias=0.05, **_rod(spadix))
+    funnel = petals(level, [down], 0.0, 1.3, 0.1, radius=-0.35, **(look | outline("tube")))
+    collar = look | outline("obovate") | {"base": 0.12, "peak": 0.8, "cup": 1.1, "notch": 0.0}
+    front = petals(level, [up + 0.3 * flip], 0.0, 1.3, 0.52, radius=-1.05, bias=0.1, twist=0.3 * flip, **collar)
+    rows = np.concatenate([back, floor, rod, funnel, front])
+    rows[:, INDEX["depth"]] = np.linspace(0, 1e-3, len(rows))
+    return rows
 
 
 def brush(
@@ -572,6 +575,7 @@ def brush(
     look |= {"tip_reach": 0.4, "base_reach": 0.5, "shadow": 0.35}
     long = length * rng.uniform(0.85, 1.1, n) * (1 - inner * (1 - away / away.max()))
     rows = [petals(frame, turn, np.pi / 2 - away, long, thin, radius=0.1, bend=rng.normal(0.1, 0.1, n), bias=0.1, **look)]
+    rows.append(_lifted(ball(frame, [0, 0, 0.5 * length], 0.12, 0.7 * colours[0], texture=0.4, through=0.6), frame, -0.1))
     if body_size:
         green = rgb(body)
         rows.append(ball(frame, [0, 0, -0.6 * body_size], body_size, green * 0.6))
@@ -665,5 +669,5 @@ def tuft(frame, rng, colours, *, n=55, length=0.9, thin=0.03, spread=100, flower
 
 FORMS = {
     "open_flower": open_flower, "parts": parts, "bell": bell, "spike": spike, "cluster": cluster, "spathe": spathe,
-    "brush": brush, "plume": plume, "bird": bird, "tuft": tuft,
+    "arum": arum, "brush": brush, "plume": plume, "bird": bird, "tuft": tuft,
 }  # fmt: skip

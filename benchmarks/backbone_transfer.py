@@ -1,0 +1,122 @@
+"""What a backbone is worth on other pictures: python -m benchmarks.backbone_transfer [--data DIR] [--image-size 64]
+
+For a random, the bundled ("flora") and torchvision's ImageNet network (where its file can be had): validation accuracy of
+a linear probe on frozen features, and of fine-tuning, with all labels, with 40 and with 10 images per class. Three seeds
+draw the images, the head and the order of the batches. Random weights fine-tuned are training from scratch.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from helpers import train
+from helpers.data import UserError, class_folders, data_dir, decode_split, image_files, normalize_batch
+from helpers.models import initialize_model, split_head
+
+WAYS = {"random": "none", "flora": "flora", "imagenet": "imagenet"}
+LABELS = {"all": None, "40 per class": 40, "10 per class": 10}
+EPOCHS, LEAST_STEPS, BATCH = 12, 120, 64  # of fine-tuning; small sets are seen more often
+
+
+def subset(root: Path, target: Path, per_class: int | None, seed: int) -> Path:
+    """A data folder of links with `per_class` random training images of each class (None: all) and the same valid/."""
+    rng = np.random.default_rng(seed)
+    for name in class_folders(root / "train"):
+        files = image_files(root / "train" / name)
+        chosen = files if per_class is None else [files[i] for i in rng.permutation(len(files))[:per_class]]
+        (target / "train" / name).mkdir(parents=True)
+        for path in chosen:
+            (target / "train" / name / path.name).symlink_to(path.resolve())
+    (target / "valid").symlink_to((root / "valid").resolve())
+    return target
+
+
+@torch.inference_mode()
+def features(model: torch.nn.Module, pixels: torch.Tensor) -> np.ndarray:
+    """Pooled features of uint8 images, float32 (n, 512)."""
+    backbone = split_head(model.eval())[0]
+    return torch.cat([backbone(normalize_batch(batch)) for batch in pixels.split(256)]).numpy()
+
+
+def linear_probe(root: Path, weights: str, size: int, seed: int) -> float:
+    """Logistic regression on features of every image and its mirror image; its strength by cross-validation."""
+    torch.manual_seed(seed)
+    model = initialize_model("resnet18", 2, feature_extract=True, weights=weights)
+    train_split, valid_split = (decode_split(root, split, size) for split in ("train", "valid"))
+    inputs = np.concatenate([features(model, train_split.pixels), features(model, train_split.pixels.flip(3))])
+    labels, image = np.tile(train_split.labels, 2), np.tile(np.arange(len(train_split.labels)), 2)
+    folds = list(GroupKFold(5, shuffle=True, random_state=seed).split(inputs, labels, image))
+    regression = LogisticRegressionCV(
+        Cs=np.logspace(-4, -1, 7), cv=folds, max_iter=500, l1_ratios=(0,), use_legacy_attributes=False
+    )
+    probe = make_pipeline(StandardScaler(), regression).fit(inputs, labels)
+    return probe.score(features(model, valid_split.pixels), valid_split.labels)
+
+
+def fine_tune(root: Path, weights: str, size: int, seed: int) -> float:
+    """Best validation accuracy of `helpers.train`: the head first unless the network is random, then all layers."""
+    images = sum(len(image_files(folder)) for folder in (root / "train").iterdir())
+    epochs = max(EPOCHS, -(-LEAST_STEPS // -(-images // BATCH)))
+    head = 0 if weights == "none" else 20
+    with tempfile.TemporaryDirectory() as out:
+        line = f"--weights {weights} --head-epochs {head} --full-epochs {epochs} --image-size {size} --batch-size {BATCH}"
+        options = train.parse(["--data", str(root), "--out", f"{out}/run", "--seed", str(seed), *line.split()])
+        with contextlib.redirect_stdout(io.StringIO()):
+            return train.train(options)["best_valid_accuracy"]
+
+
+def measure(root: Path, ways: dict, size: int, seeds: int) -> dict:
+    """{(labels, task, way): one accuracy per seed}, printed as they come."""
+    results = {}
+    for seed in range(seeds):
+        for labels, per_class in LABELS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                part = subset(root, Path(folder) / "data", per_class, seed)
+                for task in (linear_probe, fine_tune):
+                    for way, weights in ways.items():
+                        accuracy = 100 * task(part, weights, size, seed)
+                        results.setdefault((labels, task.__name__, way), []).append(accuracy)
+                        print(f"seed {seed}, {labels}, {task.__name__}, {way}: {accuracy:.1f}", flush=True)
+    return results
+
+
+def available() -> dict[str, str]:
+    """The networks to compare; ImageNet's only if its file is here or can be downloaded."""
+    ways = dict(WAYS)
+    try:
+        initialize_model("resnet18", 2, True, "imagenet")
+    except UserError as error:
+        print(f"without imagenet: {error}")
+        del ways["imagenet"]
+    return ways
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.backbone_transfer", description="Backbones compared.")
+    parser.add_argument("--data", type=Path, help="default: FLOWER_DATA or the bundled flowers")
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    ways = available()
+    results = measure(options.data or data_dir(), ways, options.image_size, options.seeds)
+    print(f"\nvalidation accuracy in %, mean of {options.seeds} seeds (least to most)")
+    print(f"{'':28}" + "".join(f"{way:24}" for way in ways))
+    for labels in LABELS:
+        for task in ("linear_probe", "fine_tune"):
+            rows = [results[labels, task, way] for way in ways]
+            cells = [f"{statistics.mean(row):.1f} ({min(row):.1f} to {max(row):.1f})" for row in rows]
+            print(f"{labels + ', ' + task:28}" + "".join(f"{cell:24}" for cell in cells))
+
+
+if __name__ == "__main__":
+    main()
