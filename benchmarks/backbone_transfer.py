@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegressionCV
-from sklearn.model_selection import GroupKFold
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -49,16 +48,13 @@ def features(model: torch.nn.Module, pixels: torch.Tensor) -> np.ndarray:
 
 
 def linear_probe(root: Path, weights: str, size: int, seed: int) -> float:
-    """Logistic regression on features of every image and its mirror image; its strength by cross-validation."""
+    """Logistic regression on the standardised features of every training image and its mirror image."""
     torch.manual_seed(seed)
     model = initialize_model("resnet18", 2, feature_extract=True, weights=weights)
     train_split, valid_split = (decode_split(root, split, size) for split in ("train", "valid"))
     inputs = np.concatenate([features(model, train_split.pixels), features(model, train_split.pixels.flip(3))])
-    labels, image = np.tile(train_split.labels, 2), np.tile(np.arange(len(train_split.labels)), 2)
-    folds = list(GroupKFold(5, shuffle=True, random_state=seed).split(inputs, labels, image))
-    regression = LogisticRegressionCV(
-        Cs=np.logspace(-4, -1, 7), cv=folds, max_iter=500, l1_ratios=(0,), use_legacy_attributes=False
-    )
+    labels = np.tile(train_split.labels, 2)
+    regression = LogisticRegression(C=10 / len(labels), max_iter=500)  # the same pull to zero, however many images
     probe = make_pipeline(StandardScaler(), regression).fit(inputs, labels)
     return probe.score(features(model, valid_split.pixels), valid_split.labels)
 

@@ -250,9 +250,9 @@ def decode_split(root: Path, split: str, size: int) -> Images:
     return Images(decode_files(paths, size), torch.tensor([label for _, label in files]), classes, paths)
 
 
-def normalize_batch(pixels: Tensor) -> Tensor:
+def normalize_batch(pixels: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
     """uint8 (batch, 3, height, width) -> float32, normalised."""
-    mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (mean, std))
     return (pixels.float() / 255 - mean) / std
 
 

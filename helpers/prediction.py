@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from helpers.data import UserError, decode_square, image_files, normalize_batch
+from helpers.data import IMAGENET_MEAN, IMAGENET_STD, UserError, decode_square, image_files, normalize_batch
 from helpers.models import initialize_model
 from helpers.training import load_checkpoint, progress, save_checkpoint, write_atomically
 
@@ -20,6 +20,8 @@ class Predictor(NamedTuple):
     classes: list[str]
     names: dict[str, str]
     image_size: int
+    mean: tuple  # of the three channels, as in training
+    std: tuple
 
 
 class Prediction(NamedTuple):
@@ -32,7 +34,7 @@ class Prediction(NamedTuple):
 
 
 def save_model(path: Path, model: nn.Module, classes: Sequence[str], names: dict[str, str], image_size: int, **facts) -> None:
-    """Write a checkpoint that needs nothing beside it: weights, classes, names, image size, plain facts."""
+    """Write a checkpoint that needs nothing beside it: weights, classes, names, image size, normalisation, plain facts."""
     tensors = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     content = {
         "architecture": "resnet18",
@@ -40,6 +42,8 @@ def save_model(path: Path, model: nn.Module, classes: Sequence[str], names: dict
         "classes": list(classes),
         "names": dict(names),
         "image_size": image_size,
+        "mean": IMAGENET_MEAN,
+        "std": IMAGENET_STD,
     }
     save_checkpoint(path, content | facts)
 
@@ -50,7 +54,9 @@ def load_model(path: Path) -> Predictor:
     try:
         model = initialize_model(content["architecture"], len(content["classes"]), feature_extract=False, weights="none")
         model.load_state_dict(content["model"])
-        predictor = Predictor(model.eval(), content["classes"], content["names"], content["image_size"])
+        names = {label: content["names"].get(label, label) for label in content["classes"]}
+        how = (content["image_size"], tuple(content["mean"]), tuple(content["std"]))
+        predictor = Predictor(model.eval(), content["classes"], names, *how)
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is not a model of this course ({str(error).splitlines()[0]}): use a best.pt written by helpers.train."
@@ -74,7 +80,7 @@ def probabilities(predictor: Predictor, pixels: Tensor) -> Tensor:
     """uint8 (n, 3, size, size) -> float32 (n, classes), each row sums to 1."""
     with torch.inference_mode():
         device = next(predictor.model.parameters()).device
-        return predictor.model(normalize_batch(pixels.to(device))).softmax(1).cpu()
+        return predictor.model(normalize_batch(pixels.to(device), predictor.mean, predictor.std)).softmax(1).cpu()
 
 
 def predict_files(

@@ -34,8 +34,10 @@ from helpers.training import (
     choose_precision,
     load_checkpoint,
     pick_device,
+    random_state,
     save_checkpoint,
     save_history,
+    set_random_state,
     train_head,
     train_model,
     write_atomically,
@@ -148,7 +150,7 @@ class Run:
         if state and state["epoch"]:
             optimizer.load_state_dict(state["optimizer"])
             scheduler.load_state_dict(state["scheduler"])
-            torch.set_rng_state(state["random"])
+            set_random_state(state["random"])
             first = state["epoch"]
         begin, before = time.perf_counter(), self.seconds["full_seconds"]
 
@@ -182,7 +184,7 @@ class Run:
             "history": self.history,
             "seconds": self.seconds,
         }
-        content |= {"random": torch.get_rng_state(), "bfloat16": self.precision is not None}
+        content |= {"random": random_state(), "bfloat16": self.precision is not None}
         save_checkpoint(self.options.out / "last.pt", content)
         save_history(self.options.out / "history.csv", self.history)
 
@@ -194,8 +196,10 @@ class Run:
                 other = name.replace("_", "-")
                 raise UserError(f"The run in {self.options.out} had another {other}: resume it with the same data and options.")
         best = self.options.out / "best.pt"
-        saved = load_checkpoint(best) if best.is_file() else {"model": {}, "valid_accuracy": -1.0}
+        saved = load_checkpoint(best) if best.is_file() else {"model": {}, "valid_accuracy": -1.0, "classes": self.classes}
         try:
+            if saved["classes"] != self.classes:
+                raise KeyError("best.pt has other classes")
             self.history, self.seconds = state["history"], state["seconds"]
             self.precision = torch.bfloat16 if state["bfloat16"] else None
             self.model.load_state_dict(state["model"])
@@ -215,6 +219,8 @@ def train(options: argparse.Namespace) -> dict:
     train_images = decode_split(root, "train", round(ROOM * options.image_size))
     valid_images = decode_split(root, "valid", options.image_size)
     card = split_card(root)
+    if len(train_images.labels) < 2:
+        raise UserError(f"{root / 'train'} holds a single image: a network needs at least two to learn from.")
     print(f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images", end="")
     print(f" of {len(train_images.classes)} classes from {root} (files {card['files']})")
     run = Run(options, train_images, valid_images, flower_names(train_images.classes, root), card)

@@ -240,6 +240,18 @@ def load_checkpoint(path: Path) -> dict:
     return content
 
 
+def random_state() -> list[Tensor]:
+    """The state of torch's random generators: the CPU's, then every GPU's."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+
+
+def set_random_state(states: list[Tensor]) -> None:
+    """Put back what `random_state` gave; GPUs that are no longer there are passed over."""
+    torch.set_rng_state(states[0].cpu())
+    for device, state in zip(range(torch.cuda.device_count()), states[1:], strict=False):
+        torch.cuda.set_rng_state(state.cpu(), device)
+
+
 def save_history(path: Path, history: History) -> None:
     """Write the history as CSV, one line per epoch."""
 

@@ -686,3 +686,29 @@ def test_both_commands_run_as_modules_from_anywhere(tmp_path):
         assert len(error.splitlines()) == 1
         assert "nowhere" in error
     assert data.PROJECT.is_dir()
+
+
+def test_one_training_image_is_too_few(tmp_path, capsys):
+    root = make_data(tmp_path / "data", {"only": (9, 90, 200)}, train=1, valid=1)
+    assert_fails(capsys, train.main(line(root, tmp_path / "run")), "single image")
+
+
+def test_a_best_checkpoint_of_other_classes_is_noticed_before_the_work(flowers, tmp_path, capsys, trained):
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    best = load_checkpoint(out / "best.pt")
+    save_checkpoint(out / "best.pt", best | {"classes": ["1", "10", "3"]})
+    assert_fails(capsys, train.main(line(flowers, out, "--resume", head=8, full=3)), "not those of one run")
+
+
+def test_the_metrics_carry_the_split(flowers, trained):
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert metrics["split"] == data.split_card(flowers)
+
+
+def test_another_file_list_of_the_same_size_is_not_resumed(flowers, tmp_path, capsys, trained):
+    out, other = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(trained, out)
+    shutil.copytree(flowers, other)
+    next((other / "train" / "1").iterdir()).rename(other / "train" / "1" / "renamed.png")
+    assert_fails(capsys, train.main(line(other, out, "--resume", head=8, full=3)), "split")

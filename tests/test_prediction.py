@@ -228,3 +228,22 @@ def test_a_checkpoint_needs_nothing_beside_it(checkpoint, photos, tmp_path, monk
     monkeypatch.setenv("FLOWER_DATA", str(tmp_path / "no data here"))
     monkeypatch.setenv("FLOWER_WEIGHTS", str(tmp_path / "no weights here"))
     assert predict_files(load_model(alone), photos[:1])[0][0][0].name in NAMES.values()
+
+
+def test_the_normalisation_of_the_checkpoint_is_used(checkpoint, photos):
+    path, model = checkpoint
+    content = load_checkpoint(path)
+    save_checkpoint(path, content | {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)})
+    predictor = load_model(path)
+    pixels = decode_square(photos[0], 32)[None]
+    inputs = (pixels / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor([0.5, 0.6, 0.7]).view(3, 1, 1)
+    with torch.no_grad():
+        assert torch.allclose(probabilities(predictor, pixels), model(inputs).softmax(1), atol=1e-5)
+
+
+def test_a_class_without_a_name_keeps_its_folders_name(checkpoint, photos):
+    path, _ = checkpoint
+    save_checkpoint(path, load_checkpoint(path) | {"names": {"1": "pink primrose"}})
+    predictor = load_model(path)
+    assert predictor.names == {"1": "pink primrose", "10": "10", "2": "2"}
+    assert len(predict_files(predictor, photos)[0]) == len(photos)

@@ -12,7 +12,7 @@ import numpy as np
 from tools.forms import rgb
 
 # How a picture is framed, and how likely: one bloom, one closer than the frame, a few, a flower bed, a field.
-VIEWS = {"portrait": 0.75, "macro": 0.03, "few": 0.2, "bed": 0.02, "field": 0.0}
+VIEWS = {"portrait": 0.84, "macro": 0.02, "few": 0.13, "bed": 0.01, "field": 0.0}
 
 
 class Species(NamedTuple):
@@ -52,7 +52,7 @@ def S(
     water=False,
     **options,
 ):
-    return Species(name, form, colours, options, blooms, tilt, leaf, leaf_colour, 1.12 * size, water)
+    return Species(name, form, colours, options, blooms, tilt, leaf, leaf_colour, 1.2 * size, water)
 
 
 def stamens(n, length=0.4, **options):
