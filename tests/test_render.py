@@ -134,13 +134,13 @@ def views(view: str, number: int, count: int = 8, size: int = 64):
 
 
 def test_a_portrait_has_one_bloom_a_bed_many():
-    """Counted as patches of the mask that hang together."""
-    patches = {view: [] for view in ("portrait", "bed")}
-    for view in patches:
-        for mask in views(view, 49)[1]:
-            patches[view].append(label(mask)[1])
-    assert np.median(patches["portrait"]) == 1
-    assert np.median(patches["bed"]) >= 4
+    """Counted as patches of the mask that hang together, specks left out."""
+
+    def patches(view):
+        return np.mean([(np.bincount(label(mask)[0].ravel())[1:] > 20).sum() for mask in views(view, 26, 16)[1]])
+
+    assert patches("portrait") < 1.2
+    assert patches("bed") > 2  # those that overlap count as one
 
 
 def test_a_macro_leaves_the_frame_a_portrait_rarely_does():
