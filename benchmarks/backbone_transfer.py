@@ -8,7 +8,6 @@ draw the images, the head and the order of the batches. Random weights fine-tune
 import argparse
 import contextlib
 import io
-import statistics
 import tempfile
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.usual_recipe import spread
 from helpers import train
 from helpers.data import UserError, class_folders, data_dir, decode_split, image_files, normalize_batch
 from helpers.models import initialize_model, split_head
@@ -110,8 +110,7 @@ def main() -> None:
     for labels in LABELS:
         for task in ("linear_probe", "fine_tune"):
             rows = [results[labels, task, way] for way in ways]
-            cells = [f"{statistics.mean(row):.1f} ({min(row):.1f} to {max(row):.1f})" for row in rows]
-            print(f"{labels + ', ' + task:28}" + "".join(f"{cell:24}" for cell in cells))
+            print(f"{labels + ', ' + task:28}" + "".join(f"{spread(row, 1):24}" for row in rows))
 
 
 if __name__ == "__main__":

@@ -221,8 +221,8 @@ def train(options: argparse.Namespace) -> dict:
     card = split_card(root)
     if len(train_images.labels) < 2:
         raise UserError(f"{root / 'train'} holds a single image: a network needs at least two to learn from.")
-    print(f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images", end="")
-    print(f" of {len(train_images.classes)} classes from {root} (files {card['files']})")
+    counts = f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images"
+    print(f"{counts} of {len(train_images.classes)} classes from {root} (files {card['files']})")
     run = Run(options, train_images, valid_images, flower_names(train_images.classes, root), card)
     run.seconds["load_seconds"] = time.perf_counter() - begin
     if state:

@@ -33,8 +33,8 @@ COLUMNS = (
     *("shadow", "shadow_reach", "bloom", "depth"),
     # heart-shaped base: how far two lobes reach behind the base
     "lobes",
-    # light shining through from behind; halves folded along the midrib; teeth of the margin and their number; opacity
-    *("through", "fold", "serrate", "serrations", "opacity"),
+    # light shining through from behind; halves folded along the midrib; opacity
+    *("through", "fold", "opacity"),
     # chequers of the marking colour: their number along the blade
     "checks",
 )
@@ -58,7 +58,7 @@ RED, TIP_RED, BASE_RED, MARK_RED = (INDEX[name] for name in ("r", "tip_r", "base
 TIP_REACH, BASE_REACH, RIM, STRIPE, VEINS, VEIN, SPOTS, SPOT, BLOTCH, BLOTCH_AT = (INDEX[name] for name in COLUMNS[28:38])
 LIT, LIT_ACROSS, LIT_ALONG, CUP, ARCH = (INDEX[name] for name in COLUMNS[38:43])
 CREASE, OCCLUSION, TEXTURE, GLOSS, SOFT, SHADOW, SHADOW_REACH, BLOOM = (INDEX[name] for name in COLUMNS[43:51])
-LOBES, THROUGH, FOLD, SERRATE, SERRATIONS, OPACITY, CHECKS = (INDEX[name] for name in COLUMNS[52:59])
+LOBES, THROUGH, FOLD, OPACITY, CHECKS = (INDEX[name] for name in COLUMNS[52:57])
 
 
 def blades(count: int = 1, **values) -> np.ndarray:
@@ -204,9 +204,6 @@ def _paint_blade(canvas, row, sun, sky, toward, tile):
             if row[FRINGE] > 0:
                 te += row[FRINGE] * abs(math.sin(s * row[TEETH] * 1.57 + row[PHASE])) * t
             w = _half_width(row, te)
-            if row[SERRATE] > 0:
-                tooth = t * row[SERRATIONS]
-                w *= 1 - row[SERRATE] * (tooth - math.floor(tooth))
             if row[WAVE] > 0:
                 w *= 1 + row[WAVE] * (math.sin(t * 15 + row[PHASE]) + 0.6 * math.sin(t * 31 + 2 * row[PHASE] + s))
             distance = max((abs(s) - w) * across_px * 0.9, max(te - 1, -t) * along_px)

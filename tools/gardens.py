@@ -127,7 +127,7 @@ def _stones(rng, horizon, leaf, tint):
 
 
 def _trunks(rng, horizon, leaf, tint):
-    """Trees or posts far away: dark uprights and round crowns above the horizon."""
+    """Trees far away: round dark crowns above the horizon."""
     n = int(rng.integers(2, 9))
     x, r = rng.uniform(-0.1, 1.1, n), rng.uniform(0.04, 0.2, n)
     crown = {"peak": 0.5, "base": 0.0, "tip": 1.0, "cup": 1, "arch": 1, "lit_along": -0.7}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.blades import INDEX, blades, blur, dapple, fill, paint
-from tools.forms import DEG, FORMS, Frame, look_at, outline, paint_of, petals, rgb, shades
+from tools.forms import DEG, FORMS, Frame, look_at, outline, paint_of, petals, rgb, shades, sorted_by_depth
 from tools.gardens import background, leaves, pick_ground
 from tools.species import Species, pick_colours
 
@@ -62,9 +62,9 @@ def _bloom(rng, species, colours, light, view):
 
 def _centred(rows):
     """Move a bloom so that the middle of what is seen of it lies at the origin."""
-    x, y = (rows[:, INDEX[name]] for name in "xy")
+    feet = rows[:, [INDEX["x"], INDEX["y"]]]
     tips = rows[:, [INDEX["ax"], INDEX["ay"]]] + rows[:, [INDEX["cx"], INDEX["cy"]]]
-    ends = np.stack([x, y], 1), np.stack([x, y], 1) + tips
+    ends = feet, feet + tips
     middle = 0.5 * (np.minimum(*ends).min(0) + np.maximum(*ends).max(0))
     rows[:, [INDEX["x"], INDEX["y"]]] -= middle
     return rows
@@ -80,9 +80,9 @@ def _bud(rng, colours, light):
     tall = rng.uniform(0.7, 1.1)
     body = petals(frame, turn, 78 * DEG, tall, 0.26, radius=0.12, bend=-0.35, **main)
     calyx = petals(frame, turn + 0.7, 72 * DEG, rng.uniform(0.35, 0.8), 0.2, radius=0.12, bend=-0.3, bias=0.3, **green)
-    rows = np.concatenate([body, calyx])
+    rows = sorted_by_depth(body, calyx)
     rows[:, INDEX["bloom"]] = 0
-    return rows[np.argsort(rows[:, INDEX["depth"]], kind="stable")]
+    return rows
 
 
 def placed(rows, at, radius, turn=0.0, tint=1.0):
@@ -208,7 +208,7 @@ def _plants(rng, species, colours, light, view, horizon):
     return np.concatenate(rows)
 
 
-def _neighbours(rng, species, colours, light, front):
+def _neighbours(rng, species, colours, light):
     """Unlabelled blooms of the same kind and leaves further back, that the blur will melt away."""
     rows = [blades(0)]
     if rng.random() < 0.4:
@@ -257,7 +257,7 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
     view = _view(rng, species)
     colours = pick_colours(species, rng)
     ground, horizon, far = background(rng, pick_ground(rng, species.water), species.leaf, species.leaf_colour)
-    near = _neighbours(rng, species, colours, light, view)
+    near = _neighbours(rng, species, colours, light)
     front = np.concatenate([_plants(rng, species, colours, light, view, horizon[0]), _occluder(rng, species)])
     depth = rng.choice([0.004, 0.015, 0.03, 0.05]) * rng.uniform(0.6, 1.3)
     warm, strength = rng.normal(0, 0.07), rng.uniform(0.6, 1.1)
