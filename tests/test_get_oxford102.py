@@ -122,6 +122,7 @@ TUTORIAL_FILES = {f"{part}/{LABELS[number]}/image_{number:05}.jpg" for number, p
 def test_the_tutorials_split_is_laid_out(server, tmp_path, capsys):
     assert get(tmp_path) == 0
     assert found(tmp_path) == TUTORIAL_FILES
+    assert not list(tmp_path.glob(".*"))  # moved into place as a whole, nothing left beside it
     assert f"FLOWER_DATA={tmp_path / 'real'}" in capsys.readouterr().out
     with tarfile.open(fileobj=io.BytesIO(server.files["102flowers.tgz"])) as tar:
         original = tar.extractfile("jpg/image_00005.jpg").read()
