@@ -20,7 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.usual_recipe import spread
 from helpers import train
 from helpers.data import UserError, class_folders, data_dir, decode_split, image_files, normalize_batch
-from helpers.models import initialize_model, split_head
+from helpers.models import initialize_model
+from helpers.training import compute_features
 
 WAYS = {"random": "none", "flora": "flora", "imagenet": "imagenet"}
 LABELS = {"all": None, "40 per class": 40, "10 per class": 10}
@@ -40,11 +41,10 @@ def subset(root: Path, target: Path, per_class: int | None, seed: int) -> Path:
     return target
 
 
-@torch.inference_mode()
 def features(model: torch.nn.Module, pixels: torch.Tensor) -> np.ndarray:
     """Pooled features of uint8 images, float32 (n, 512)."""
-    backbone = split_head(model.eval())[0]
-    return torch.cat([backbone(normalize_batch(batch)) for batch in pixels.split(256)]).numpy()
+    batches = ((normalize_batch(batch), torch.zeros(len(batch))) for batch in pixels.split(256))
+    return compute_features(model, batches)[0].numpy()
 
 
 def linear_probe(root: Path, weights: str, size: int, seed: int) -> float:

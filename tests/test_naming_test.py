@@ -61,3 +61,10 @@ def test_the_command_line_draws_and_marks(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["naming_test", "--answers", str(tmp_path / "answers.txt")])
     main()
     assert capsys.readouterr().out.strip() == "6 of 6 right"
+
+
+def test_the_wrong_names_are_of_the_same_growth_form_as_far_as_there_are_such():
+    for row in questions(0):
+        form = SPECIES[row["number"]].form
+        alike = sum(SPECIES[n].form == form for n in row["candidates"])
+        assert alike == min(5, sum(species.form == form for species in SPECIES.values()))

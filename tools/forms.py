@@ -47,6 +47,12 @@ class Frame(NamedTuple):
     light: np.ndarray
 
 
+def pick(rng: np.random.Generator, shares: dict[str, float]) -> str:
+    """One of the keys, as likely as its share of the sum."""
+    chances = np.array(list(shares.values()))
+    return list(shares)[rng.choice(len(chances), p=chances / chances.sum())]
+
+
 def rgb(text: str) -> np.ndarray:
     """'f0a030' -> linear RGB, float (3,)."""
     return (np.array([int(text[i : i + 2], 16) for i in (0, 2, 4)]) / 255) ** 2.2
@@ -542,7 +548,7 @@ def _rod(colour, tip=None):
     return look | {"tip_reach": 0.6, "texture": 0.6, "cup": 1.0}
 
 
-def arum(frame, rng, colours, *, spadix="f4c828", **_):
+def arum(frame, rng, colours, *, spadix="f4c828"):
     """A bract rolled into a funnel around a rod, seen from the side: arum lily."""
     level = frame._replace(rotation=look_at([rng.normal(0, 0.2), -0.25, 1.0]))
     flip = 1 if rng.random() < 0.5 else -1

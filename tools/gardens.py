@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.blades import INDEX, blades
-from tools.forms import outline, paint_of, rgb, shades
+from tools.forms import outline, paint_of, pick, rgb, shades
 
 
 class Ground(NamedTuple):
@@ -48,8 +48,7 @@ def pick_ground(rng, water: bool) -> Ground:
     """One of the grounds, by how likely they are."""
     if water and rng.random() < 0.7:
         return WATER
-    likely = np.array([ground.likely for ground in GROUNDS.values()])
-    return list(GROUNDS.values())[rng.choice(len(likely), p=likely / likely.sum())]
+    return GROUNDS[pick(rng, {name: ground.likely for name, ground in GROUNDS.items()})]
 
 
 def blade_leaves(rng, shape, colour, at, angle, length, width, **look):

@@ -19,11 +19,15 @@ PICTURES, CHOICES, COLUMNS, ROWS, SIZE = 60, 5, 5, 4, 256
 
 
 def questions(seed: int) -> list[dict]:
-    """Per picture: the number of its species and five candidates, one of them right, in random order."""
+    """Per picture: the number of its species and five candidates, one of them right, in random order.
+
+    The wrong ones are of the same growth form as far as there are such, so that the outline alone gives nothing away.
+    """
     rng = np.random.default_rng([60, seed])
     rows = []
     for number in rng.permutation(list(SPECIES))[:PICTURES]:
-        others = rng.permutation([n for n in SPECIES if n != number])[: CHOICES - 1]
+        others = [int(n) for n in rng.permutation([n for n in SPECIES if n != number])]
+        others = sorted(others, key=lambda n: SPECIES[n].form != SPECIES[number].form)[: CHOICES - 1]
         rows.append({"number": int(number), "candidates": [int(n) for n in rng.permutation([number, *others])]})
     return rows
 

@@ -5,6 +5,9 @@ a contact sheet of all species instead.
 """
 
 import argparse
+import csv
+import functools
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,27 +15,27 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from helpers.data import PROJECT
+from tools.get_oxford102 import TUTORIAL_SPLIT
 from tools.scene import draw
 from tools.species import SPECIES
 
-# Training photos of each class in Oxford-102 as tutorials split it; the rendered set keeps the proportions.
-OXFORD_TRAIN = (
-    27, 49, 36, 44, 54, 35, 33, 70, 41, 38, 68, 73, 38, 44, 38, 36, 60,
-    65, 38, 46, 34, 47, 72, 35, 34, 33, 36, 55, 62, 61, 48, 36, 31, 28,
-    33, 62, 92, 44, 33, 54, 97, 49, 100, 73, 33, 157, 61, 57, 38, 73, 206,
-    67, 70, 47, 56, 92, 50, 86, 56, 85, 36, 48, 42, 42, 88, 51, 36, 43,
-    46, 51, 64, 77, 147, 142, 95, 83, 205, 112, 34, 82, 135, 82, 104, 66, 48,
-    48, 51, 116, 153, 66, 59, 53, 34, 132, 101, 72, 54, 68, 50, 35, 49, 36,
-)  # fmt: skip
 TRAIN_PICTURES, EVERY_CLASS, SIZE, QUALITY = 2100, 5, 128, 88
 SPLITS = ("train", "valid", "test")
 
 
+@functools.cache
+def oxford_train() -> dict[int, int]:
+    """Training photographs of each class number in the real set; the rendered set keeps the proportions."""
+    with open(TUTORIAL_SPLIT, newline="", encoding="utf-8") as file:
+        counts = Counter(int(row["class"]) for row in csv.DictReader(file) if row["split"] == "train")
+    return {number: counts[number] for number in SPECIES}
+
+
 def pictures_of(split: str) -> list[tuple[int, int]]:
     """Every (class number, picture number) of a split."""
-    share = TRAIN_PICTURES / sum(OXFORD_TRAIN)
-    counts = [round(n * share) if split == "train" else EVERY_CLASS for n in OXFORD_TRAIN]
-    return [(number, k) for number, count in enumerate(counts, 1) for k in range(count)]
+    share = TRAIN_PICTURES / sum(oxford_train().values())
+    counts = {n: round(real * share) if split == "train" else EVERY_CLASS for n, real in oxford_train().items()}
+    return [(number, k) for number, count in counts.items() for k in range(count)]
 
 
 def seed_of(split: str, number: int, k: int) -> list[int]:

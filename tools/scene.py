@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.blades import INDEX, blades, blur, dapple, fill, paint
-from tools.forms import DEG, FORMS, Frame, look_at, outline, paint_of, petals, rgb, shades, sorted_by_depth
+from tools.forms import DEG, FORMS, Frame, look_at, outline, paint_of, petals, pick, rgb, shades, sorted_by_depth
 from tools.gardens import background, leaves, pick_ground
 from tools.species import Species, pick_colours
 
@@ -16,6 +16,23 @@ LENGTHS = [INDEX[name] for name in ("x", "y", "ax", "ay", "bx", "by", "cx", "cy"
 VECTORS = [(INDEX[a], INDEX[b]) for a, b in (("x", "y"), ("ax", "ay"), ("bx", "by"), ("cx", "cy"))]
 COLOURS = [INDEX[name] for name in ("r", "g", "b", "tip_r", "tip_g", "tip_b", "base_r", "base_g", "base_b")]
 UPRIGHT = ("spike", "plume", "bird")  # forms that always stand
+
+
+class Crowd(NamedTuple):
+    """Many blooms in one picture; lengths in picture widths."""
+
+    number: tuple  # fewest, and one more than the most
+    largest: tuple  # range of a near bloom's radius
+    far: float  # radius at the far end, as a share of the largest
+    gain: float  # and how much of it comes in on the way here
+    nearness: float  # 1: spread evenly over the picture; more: crowded at the far end
+    horizon: bool  # the far end is the horizon, not the upper edge
+
+
+CROWDS = {
+    "bed": Crowd((6, 15), (0.12, 0.2), 0.75, 0.4, 1.0, False),
+    "field": Crowd((14, 40), (0.07, 0.14), 0.2, 0.8, 1.5, True),
+}
 
 
 class Scene(NamedTuple):
@@ -32,9 +49,9 @@ class Scene(NamedTuple):
     camera: dict  # exposure, contrast, white balance, softness, noise, vignette
 
 
-def _light(rng):
+def _light(rng, setting):
     """Direction to the sun (3,): mostly from above and before the flower, at times from behind it."""
-    depth = rng.uniform(0.4, 1.1) if rng.random() < 0.8 else rng.uniform(-0.7, 0.1)
+    depth = rng.uniform(0.4, 1.1) if rng.random() < 1 - setting.backlit else rng.uniform(-0.7, 0.1)
     light = np.array([rng.uniform(-0.8, 0.8), -rng.uniform(0.2, 1.0), depth])
     return light / np.linalg.norm(light)
 
@@ -42,7 +59,7 @@ def _light(rng):
 def _facing(rng, species, view):
     """The direction a bloom looks in (view space): `tilt` away from the looker, mostly upwards."""
     low, high = species.tilt
-    if view == "field" or (rng.random() < 0.12 and species.form in ("open_flower", "brush")):
+    if view == "field" or (rng.random() < species.setting.sideways and species.form in ("open_flower", "brush")):
         low, high = max(low, 35), max(high, 80)
     theta = rng.uniform(low, high) * DEG
     pendant = species.tilt[1] >= 95
@@ -123,15 +140,19 @@ def _layout(rng, species, view, horizon):
         at = _apart(rng, n, radius, 0.36)
         radii = radius * np.exp(rng.normal(0, 0.14, n))
     else:
-        n = int(rng.integers(6, 15)) if view == "bed" else int(rng.integers(14, 40))
-        top = 0.0 if view == "bed" else np.clip(horizon, 0.15, 0.6)
-        y = top + (1.02 - top) * rng.uniform(0, 1, n) ** (1 if view == "bed" else 1.5)
-        near = (y - top) / (1.02 - top)
-        largest, far, gain = (rng.uniform(0.12, 0.2), 0.75, 0.4) if view == "bed" else (rng.uniform(0.07, 0.14), 0.2, 0.8)
-        radii = size * largest * (far + near * gain) * np.exp(rng.normal(0, 0.1, n))
-        at = np.stack([rng.uniform(-0.03, 1.03, n), y], 1)
+        at, radii = _crowd(rng, size, CROWDS[view], horizon)
     order = np.argsort(at[:, 1])
     return at[order], radii[order]
+
+
+def _crowd(rng, size, crowd, horizon):
+    """Centres and radii of many blooms: the further down in the picture, the nearer and larger."""
+    n = int(rng.integers(*crowd.number))
+    top = np.clip(horizon, 0.15, 0.6) if crowd.horizon else 0.0
+    y = top + (1.02 - top) * rng.uniform(0, 1, n) ** crowd.nearness
+    near = (y - top) / (1.02 - top)
+    radii = size * rng.uniform(*crowd.largest) * (crowd.far + near * crowd.gain) * np.exp(rng.normal(0, 0.1, n))
+    return np.stack([rng.uniform(-0.03, 1.03, n), y], 1), radii
 
 
 def _foot(rng, at, radius, pendant=False):
@@ -162,24 +183,23 @@ def _cast_shadow(rng, at, radius, light):
 
 def _foliage(rng, species, at, radius, foot, view):
     """Sharp leaves: a few along the stem of one bloom, or many around it."""
-    few = view in ("bed", "field") or rng.random() < 0.75
+    few = view in ("bed", "field") or rng.random() < 1 - species.setting.thicket
     n = int(rng.integers(0, 8)) if few else int(rng.integers(10, 24))
     if view == "macro" or n == 0:
         return blades(0)
     length = radius * rng.uniform(1.0, 2.2, n)
-    if species.water:
-        spot, angle = at + rng.normal(0, 1.0, (n, 2)) * radius + [0, 0.7 * radius], rng.uniform(0, 2 * np.pi, n)
-        return leaves(rng, species.leaf, species.leaf_colour, spot, angle, length, 0.28, lit=0.6, fold=0)
-    if species.leaf == "linear":
+    if species.leaf == "linear" and not species.water:
         length = length + 2 * radius * rng.uniform(0, 1, n)
         spot = at + rng.normal(0, 1.0, (n, 2)) * radius
         spot[:, 1] = at[1] + radius + 0.8 * length
         angle = rng.normal(-np.pi / 2, 0.25, n)
-    elif few:
+    elif few and not species.water:
         spot = at + rng.uniform(0.4, 1.0, n)[:, None] * (foot - at) * min(1.0, 4 * radius)
         angle = np.where(np.arange(n) % 2, -0.5, 0.5 - np.pi) + rng.normal(0, 0.4, n)
     else:
         spot, angle = at + rng.normal(0, 1.0, (n, 2)) * radius + [0, 0.7 * radius], rng.uniform(0, 2 * np.pi, n)
+    if species.water:
+        return leaves(rng, species.leaf, species.leaf_colour, spot, angle, length, 0.28, lit=0.6, fold=0)
     return leaves(rng, species.leaf, species.leaf_colour, spot, angle, length)
 
 
@@ -228,32 +248,29 @@ def _neighbours(rng, species, colours, light):
 
 def _occluder(rng, species):
     """Now and then an out-of-focus leaf in front of everything."""
-    if rng.random() > 0.1:
+    if rng.random() > species.setting.occluded:
         return blades(0)
     soft = {"soft": rng.uniform(0.02, 0.08), "shadow": 0}
     at, angle = np.array([[rng.uniform(0, 1), 1.1]]), np.array([rng.normal(-np.pi / 2, 0.5)])
     return leaves(rng, "lanceolate", species.leaf_colour, at, angle, rng.uniform(0.4, 0.9, 1), rng.uniform(0.06, 0.2), **soft)
 
 
-def _camera(rng):
+def _camera(rng, setting):
     return {
-        **{"exposure": np.exp(rng.normal(0.05, 0.2)), "contrast": np.exp(rng.normal(0.03, 0.1))},
+        **{"exposure": np.exp(rng.normal(0.05, setting.exposure)), "contrast": np.exp(rng.normal(0.03, 0.1))},
         **{"saturation": rng.uniform(0.85, 1.1), "white": np.exp(rng.normal(0, 0.06, 3)), "soft": rng.uniform(0, 0.006)},
         **{"noise": rng.uniform(0, 0.014), "vignette": rng.uniform(0, 0.35), "seed": int(rng.integers(1 << 31))},
     }
 
 
 def _view(rng, species):
-    likely = dict(species.views)
-    if species.blooms[1] == 1:
-        likely |= {"few": 0, "bed": 0, "field": 0}
-    chances = np.array(list(likely.values()))
-    return list(likely)[rng.choice(len(chances), p=chances / chances.sum())]
+    alone = {"few": 0, "bed": 0, "field": 0} if species.blooms[1] == 1 else {}
+    return pick(rng, species.setting.views | alone)
 
 
 def compose(species: Species, rng: np.random.Generator) -> Scene:
     """One picture of the species; everything random comes from `rng`."""
-    light = _light(rng)
+    light = _light(rng, species.setting)
     view = _view(rng, species)
     colours = pick_colours(species, rng)
     ground, horizon, far = background(rng, pick_ground(rng, species.water), species.leaf, species.leaf_colour)
@@ -270,7 +287,7 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
         rng.uniform(0.12, 0.4) * np.array([0.95, 1.0, 1.1]),
         light[:2],
         np.array([rng.uniform(0.2, 0.6) * (rng.random() < 0.2), rng.uniform(4, 16), *rng.uniform(0, 256, 2)]),
-        _camera(rng),
+        _camera(rng, species.setting),
     )
 
 

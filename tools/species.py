@@ -11,8 +11,20 @@ import numpy as np
 
 from tools.forms import rgb
 
-# How a picture is framed, and how likely: one bloom, one closer than the frame, a few, a flower bed, a field.
-VIEWS = {"portrait": 0.84, "macro": 0.02, "few": 0.13, "bed": 0.01, "field": 0.0}
+
+class Setting(NamedTuple):
+    """How pictures of a species are taken: shares (0..1) of all pictures, and the spread of the exposure."""
+
+    views: dict  # name of a view (one bloom, one closer than the frame, a few, a flower bed, a field) -> share
+    backlit: float  # the sun stands behind the flower
+    sideways: float  # an open flower is seen from the side
+    thicket: float  # leaves all around the bloom, not only along its stem
+    occluded: float  # a blurred leaf before everything
+    exposure: float  # standard deviation of the logarithm of the exposure
+
+
+# As people photograph a flower that they want to name: mostly one bloom, in good light.
+PORTRAITS = Setting({"portrait": 0.94, "macro": 0.0, "few": 0.06, "bed": 0.0, "field": 0.0}, 0.05, 0.02, 0.1, 0.03, 0.1)
 
 
 class Species(NamedTuple):
@@ -28,7 +40,7 @@ class Species(NamedTuple):
     leaf_colour: str = "4f7d35"
     size: float = 1.0  # bloom radius relative to the usual one
     water: bool = False  # grows in water
-    views: dict = VIEWS
+    setting: Setting = PORTRAITS
 
 
 def pick_colours(species: Species, rng: np.random.Generator) -> list:
@@ -152,7 +164,7 @@ SPECIES: dict[int, Species] = {
     1: S("pink primrose", "open_flower", "f2b8d0 f8d4e2 f4f2b8 d878a8", petals_=4, shape="obcordate", width=0.62, notch=0.08, veins=9, vein=0.35, base_reach=0.35, elevation=18, centre=[stamens(8, 0.4, colour="f0e070"), pistil(lobes=4, colour="f4f4c0", lobe_length=0.2)]),
     2: S("hard-leaved pocket orchid", "parts", "e8d8a8 f4eed8 b06888 8a3a50,f0e8d0 f4f0e0 b87090 7a3048", tilt=(0, 30), pieces=[
         dict(at=-90, length=0.85, width=0.5, shape="orbicular", bias=-0.3, veins=7, vein=0.5), dict(at=95, length=0.6, width=0.35, shape="elliptic", bias=-0.4),
-        dict(at=-8, length=1.0, width=0.48, shape="orbicular", twin=True, veins=7, vein=0.7), dict(at=90, length=0.95, width=0.4, shape="club", colour="e8b0b8", bias=0.4, elevation=35, cup=1.2, base=0.6, gloss=0.2),
+        dict(at=-8, length=1.0, width=0.48, shape="orbicular", twin=True, veins=7, vein=0.7), dict(at=90, length=0.85, width=0.42, shape="orbicular", colour="e8a0b0", bias=0.4, elevation=25, cup=1.3, gloss=0.25),
         dict(at=90, length=0.3, width=0.2, shape="orbicular", colour="f0f0e0", bias=0.6, elevation=20)]),
     3: S("canterbury bells", "spike", "8a78d0 a89ae8 c8c0f0 604aa0,e8a8c8 f4c8dc f8e0e8 c078a0,f0eef8 ffffff e8f0e0 c8c8d8", floret=("bell", dict(length=0.95, width=0.5, flare=0.4, mouth="b8a8e8")), n=9, floret_size=0.75, radius=0.35, length=2.2, buds=0.12, taper=0.3, blooms=(1, 2)),
     4: S("sweet pea", "spike", "e878b0 f4b0d0 f8d8e8 c04888,b070c8 d0a0e0 e8d0f0 8040a0,e84a60 f48090 f8b0b8 a82038,f4e4ec fcf4f8 f8f0e8 e0b0c8", floret=("parts", dict(pieces=PEA)), n=5, floret_size=0.85, radius=0.4, length=1.7, buds=0.1, taper=0.15, blooms=(1, 3), leaf="elliptic"),
@@ -215,7 +227,7 @@ SPECIES: dict[int, Species] = {
     61: S("cautleya spicata", "spike", "f8c820 fce050 a82838", floret=("parts", dict(pieces=[*GINGER, dict(at=90, length=1.0, width=0.2, shape="lanceolate", colour="a02838", bias=-0.3, elevation=-20)])), n=14, floret_size=0.6, radius=0.32, length=2.4, buds=0.25, bud_colour="902030", stem="8a2838", leaf="oblong", blooms=(1, 2)),
     62: S("japanese anemone", "open_flower", "f4b8d0 f8d8e4 f0a0c0 e080a8,fcfafa ffffff f0f0f0 e8d8e0", petals_=6, layers=1, shape="orbicular", width=0.46, elevation=8, uneven=0.1, veins=6, vein=0.12, centre=[stamens(44, 0.3, colour="f4c020", filament="f0e8a0", ring=0.1), pistil(radius=0.12, colour="a8b840")], blooms=(1, 4)),
     63: S("black-eyed susan", "open_flower", "f8b810 fccc38 e08808", petals_=14, width=0.16, **(DAISY | dict(elevation=-8, bend=0.2)), veins=3, vein=0.25, base_reach=0.2, centre=[disc(0.24, "281410", rim="401c10", dome=0.8, seeds=80)], blooms=(1, 4)),
-    64: S("silverbush", "open_flower", "fcfcfa ffffff f8e870 e8e0e8", petals_=5, layers=2, inner_length=1.0, inner_elevation=18, shape="fan", width=0.86, elevation=18, stripe=0.3, base_reach=0.25, tube=0.6, wave=0.02, centre=[throat(0.09, "e8c040"), stamens(5, 0.2, colour="f0d060")], leaf="oblanceolate", leaf_colour="9aaa98", blooms=(1, 4)),
+    64: S("silverbush", "open_flower", "fcfcfa ffffff f8e870 e8e0e8", petals_=5, layers=2, inner_length=1.0, inner_elevation=18, shape="fan", width=0.86, elevation=18, stripe=0.3, base_reach=0.25, tube=0.6, wave=0.02, centre=[throat(0.12, "e8c040"), stamens(5, 0.16, colour="f0d890", tip=0.035)], leaf="oblanceolate", leaf_colour="9aaa98", blooms=(1, 4)),
     65: S("californian poppy", "open_flower", "f88810 fca830 e86808,f8a818 fcc848 f08008", petals_=4, shape="fan", width=0.78, elevation=42, bend=0.1, veins=9, vein=0.1, base_reach=0.35, centre=[stamens(18, 0.25, colour="f8b020")], leaf="linear", leaf_colour="7a9a80"),
     66: S("osteospermum", "open_flower", "c070c8 d898dc 8848a0,fafafc ffffff d0c8e8,f8c050 fcd880 a05838", petals_=18, width=0.15, **DAISY, base_reach=0.25, veins=2, vein=0.15, centre=[disc(0.19, "303878", rim="7060a0", dome=0.35, seeds=60), stamens(14, 0.16, colour="f0a828", ring=0.14, spread=60)]),
     67: S("spring crocus", "open_flower", "9068d0 b090e4 e8e0f8 5838a0,f8f4fc ffffff e0d8f4 8058b8,f8c818 fcdc50 f0a810 c08010", **(LILY | dict(shape="obovate", width=0.34, elevation=55, inner_elevation=62, bend=-0.1)), veins=6, vein=0.35, tube=1.4, tube_width=0.1, centre=[stamens(3, 0.55, colour="f89010", spread=15, tip=0.07)], tilt=(10, 75), leaf="linear", blooms=(1, 5)),

@@ -7,11 +7,13 @@ import colorsys
 
 import numpy as np
 
+from tools.forms import pick
 from tools.gardens import LEAF_WIDTH
-from tools.species import Species
+from tools.species import Setting, Species
 
 # Framed in more ways than the bundled flowers: what is learned here has to serve for any photo.
-VIEWS = {"portrait": 0.42, "macro": 0.12, "few": 0.27, "bed": 0.12, "field": 0.07}
+# Anything goes: the more the pictures differ, the more a network learns from them.
+ANYHOW = Setting({"portrait": 0.42, "macro": 0.12, "few": 0.27, "bed": 0.12, "field": 0.07}, 0.2, 0.12, 0.25, 0.1, 0.2)
 PETAL_SHAPES = ["lanceolate", "oblanceolate", "elliptic", "oblong", "ovate", "acuminate", "obovate", "spatulate",
                 "orbicular", "obcordate", "fan", "linear"]  # fmt: skip
 
@@ -268,11 +270,11 @@ WEIGHTS = {"open_flower": 0.5, "parts": 0.1, "cluster": 0.12, "spike": 0.12, "br
 def invent_species(seed: int) -> Species:
     """The wild species with this number; the same number always gives the same species."""
     rng = np.random.default_rng([seed, 102])
-    form = str(rng.choice(list(WEIGHTS), p=np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values())))
+    form = pick(rng, WEIGHTS)
     high = rng.uniform(15, 85)
     leaf = str(rng.choice(sorted(LEAF_WIDTH)))
     green = colorsys.hsv_to_rgb(rng.uniform(0.18, 0.42), rng.uniform(0.2, 0.7), rng.uniform(0.25, 0.7))
     return Species(
         f"wild {seed}", form, _colours(rng), _options(rng, form), (1, int(rng.integers(1, 6))), (rng.uniform(0, high * 0.5), high),
-        leaf, "".join(f"{int(255 * c):02x}" for c in green), rng.uniform(0.8, 1.2), bool(rng.random() < 0.06), VIEWS,
+        leaf, "".join(f"{int(255 * c):02x}" for c in green), rng.uniform(0.8, 1.2), bool(rng.random() < 0.06), ANYHOW,
     )  # fmt: skip
