@@ -11,11 +11,21 @@ from torch import nn
 
 from helpers.models import initialize_model, split_head
 from tools import pretrain_backbone
-from tools.pretrain_backbone import build, draw_chunk, draw_pictures, pretrain, save_backbone, train_epoch
+from tools.pretrain_backbone import (
+    Cycle,
+    build,
+    draw_chunk,
+    draw_pictures,
+    other_cameras,
+    pretrain,
+    save_backbone,
+    train_epoch,
+)
 from tools.scene import draw
+from tools.species import PORTRAITS
 from tools.wild_species import invent_species
 
-SPECIES, EACH, SIZE = 4, 60, 32
+SPECIES, EACH, MORE, SIZE = 4, 60, 50, 32
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +40,12 @@ def options(tmp_path):
         output=tmp_path / "backbone.safetensors",
         species=SPECIES,
         pictures=EACH,
+        portraits=MORE,
         picture_size=SIZE,
         image_size=32,
         small_epochs=0,
         epochs=2,
+        camera_epochs=1,
         batch_size=48,
         rate=0.1,
         seed=0,
@@ -44,8 +56,8 @@ def options(tmp_path):
 def drawn(tmp_path_factory):
     """The chunks that a run with these options draws."""
     work = tmp_path_factory.mktemp("drawn")
-    for i in range(2):
-        draw_chunk((i, 200, SPECIES, SIZE, work / f"pictures_{SPECIES}_{SIZE}_{i:03}.npy"))
+    for kind, i in (("pictures", 0), ("pictures", 1), ("portraits", 0)):
+        draw_chunk((kind, i, 200, SPECIES, SIZE, work / f"{kind}_{SPECIES}_{SIZE}_{i:03}.npy"))
     return work
 
 
@@ -64,7 +76,7 @@ def chunks(work) -> dict:
 
 def test_pictures_show_the_species_in_turn_across_chunks(options):
     options.work.mkdir()
-    pictures = draw_pictures(options.work, SPECIES, EACH, SIZE)
+    pictures = draw_pictures(options.work, "pictures", SPECIES, EACH, SIZE)
     assert pictures.shape == (SPECIES * EACH, 3, SIZE, SIZE)
     assert pictures.dtype == torch.uint8
     for i in (0, 1, 5, 199, 200, 239):
@@ -74,12 +86,33 @@ def test_pictures_show_the_species_in_turn_across_chunks(options):
     assert not list(options.work.glob("*.part"))
 
 
+def test_portraits_are_other_pictures_of_the_same_species(ready):
+    portraits = draw_pictures(ready.work, "portraits", SPECIES, MORE, SIZE)
+    for i in (0, 3, 150):
+        expected = draw([invent_species(i % SPECIES)._replace(setting=PORTRAITS)], [[3, i]], SIZE)[0][0]
+        assert np.array_equal(portraits[i].permute(1, 2, 0).numpy(), expected), i
+
+
+def test_other_cameras_change_the_look_and_keep_the_forms():
+    torch.manual_seed(0)
+    images = torch.zeros(64, 3, 32, 32)
+    images[:, :, 8:24, 8:24] = 1.0  # a bright square
+    taken = other_cameras(images)
+    assert taken.shape == images.shape and taken.isfinite().all()
+    inside, outside = taken[:, :, 8:24, 8:24].mean((1, 2, 3)), taken[:, :, :6].mean((1, 2, 3))
+    assert (inside > outside + 0.2).all()
+    assert inside.std() > 0.1  # no two cameras alike
+    assert (taken[:, 0] - taken[:, 2]).mean((1, 2)).std() > 0.1  # white balance
+    pixels = taken * torch.tensor([0.229, 0.224, 0.225])[:, None, None] + torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    assert pixels.min() >= -1e-5 and pixels.max() <= 1 + 1e-5
+
+
 def test_a_chunk_that_was_drawn_is_kept(ready, drawn):
     before = chunks(ready.work)
-    first = draw_pictures(ready.work, SPECIES, EACH, SIZE)
+    first = draw_pictures(ready.work, "pictures", SPECIES, EACH, SIZE)
     assert chunks(ready.work) == before
     (ready.work / f"pictures_{SPECIES}_{SIZE}_001.npy").unlink()  # as if stopped between the chunks
-    assert torch.equal(draw_pictures(ready.work, SPECIES, EACH, SIZE), first)
+    assert torch.equal(draw_pictures(ready.work, "pictures", SPECIES, EACH, SIZE), first)
     after = chunks(ready.work)
     name = f"pictures_{SPECIES}_{SIZE}_000.npy"
     assert after[name] == before[name]
@@ -95,9 +128,9 @@ def test_a_chunk_that_was_half_written_is_drawn_again(options, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(pretrain_backbone.np, "save", stop_halfway)
         with pytest.raises(OSError, match="full"):
-            draw_chunk((0, 200, SPECIES, SIZE, path))
+            draw_chunk(("pictures", 0, 200, SPECIES, SIZE, path))
     assert not path.exists()
-    draw_chunk((0, 200, SPECIES, SIZE, path))
+    draw_chunk(("pictures", 0, 200, SPECIES, SIZE, path))
     assert np.load(path).shape == (200, SIZE, SIZE, 3)
 
 
@@ -116,7 +149,8 @@ def test_an_epoch_lowers_the_loss_and_reports_its_mean():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
     device = torch.device("cpu")
-    losses = [train_epoch(model, optimizer, scheduler, pictures, labels, 16, 32, device) for _ in range(4)]
+    cycle = Cycle([32], pictures, False, 0.05)
+    losses = [train_epoch(model, optimizer, scheduler, cycle, 2, 16, 32, device) for _ in range(4)]
     assert losses[-1] < 0.8 * losses[0]
 
 
@@ -126,8 +160,8 @@ def test_the_mean_loss_counts_only_the_pictures_that_were_seen(monkeypatch):
     model = build(2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0)
-    pictures, labels = torch.zeros(50, 3, 32, 32, dtype=torch.uint8), torch.zeros(50, dtype=torch.int64)
-    mean = train_epoch(model, optimizer, scheduler, pictures, labels, 32, 32, torch.device("cpu"))
+    cycle = Cycle([32], torch.zeros(50, 3, 32, 32, dtype=torch.uint8), False, 0.05)
+    mean = train_epoch(model, optimizer, scheduler, cycle, 2, 32, 32, torch.device("cpu"))
     assert mean == pytest.approx(3)
 
 
@@ -160,7 +194,9 @@ def test_a_backbone_keeps_its_answers_in_half_precision(tmp_path):
     assert torch.allclose(expected, found, atol=0.02 * expected.abs().max().item())
 
 
-def test_a_run_stopped_after_an_epoch_goes_on_with_the_next(ready, monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize("done", [1, 2])
+def test_a_run_stopped_after_an_epoch_goes_on_with_the_next(ready, monkeypatch, capsys, tmp_path, done):
+    """Three epochs: two in the first cycle, one in the second."""
     output = ready.output
     ready.output = tmp_path / "whole.safetensors"
     pretrain(ready)
@@ -169,26 +205,37 @@ def test_a_run_stopped_after_an_epoch_goes_on_with_the_next(ready, monkeypatch, 
     ready.output = output
     before, epoch, calls = chunks(ready.work), train_epoch, []
 
-    def stop_in_the_second(*args):
+    def stop(*args):
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == done + 1:
             raise KeyboardInterrupt
         return epoch(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretrain_backbone, "train_epoch", stop_in_the_second)
+        patch.setattr(pretrain_backbone, "train_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
             pretrain(ready)
     assert not output.exists()
     capsys.readouterr()
     pretrain(ready)
+    lines = ["cycle 1, epoch 1/2", "cycle 1, epoch 2/2", "cycle 2, epoch 1/1"]
     printed = capsys.readouterr().out
-    assert "epoch 2/2" in printed
-    assert "epoch 1/2" not in printed
+    assert [line in printed for line in lines] == [i >= done for i in range(3)]
     assert chunks(ready.work) == before
     resumed = load_file(output)
     for name, value in whole.items():
         assert torch.equal(resumed[name], value), name
+
+
+def test_the_second_cycle_sees_both_kinds_as_other_cameras_take_them(ready, monkeypatch):
+    seen = []
+    monkeypatch.setattr(pretrain_backbone, "train_epoch", lambda model, o, s, cycle, *rest: seen.append(cycle) or 0.0)
+    pretrain(ready)
+    assert [(len(cycle.pictures), cycle.cameras) for cycle in seen] == [(240, False), (240, False), (440, True)]
+    ready.camera_epochs = 0
+    (ready.work / "checkpoint.pt").unlink()
+    pretrain(ready)
+    assert [cycle.cameras for cycle in seen[3:]] == [False, False]
 
 
 def test_a_finished_run_started_again_only_writes_the_backbone(ready, monkeypatch, capsys):

@@ -134,6 +134,18 @@ def views(view: str, number: int, count: int = 8, size: int = 64):
     return draw([species] * count, [[5, i] for i in range(count)], size)
 
 
+@pytest.mark.parametrize("share", ["backlit", "sideways", "thicket", "occluded", "exposure"])
+def test_every_share_of_a_setting_changes_pictures(share):
+    pictures = {}
+    for value in (0.0, 0.0, 1.0):
+        setting = PORTRAITS._replace(**{share: value})
+        again = draw([SPECIES[54]._replace(setting=setting)] * 6, [[8, i] for i in range(6)], 32)[0]
+        assert value not in pictures or np.array_equal(pictures[value], again)
+        pictures[value] = again
+    changed = (pictures[0.0] != pictures[1.0]).any((1, 2, 3))
+    assert changed.mean() > 0.5
+
+
 def test_a_portrait_has_one_bloom_a_bed_many():
     """Counted as patches of the mask that hang together, specks left out."""
 

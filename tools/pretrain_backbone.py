@@ -13,6 +13,7 @@ import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -27,11 +28,22 @@ from helpers.augment import Strength, augment_batch
 from helpers.data import IMAGENET_MEAN, IMAGENET_STD
 from helpers.models import WEIGHTS_FILE
 from tools.scene import draw
-from tools.wild_species import invent_species
+from tools.species import PORTRAITS
+from tools.wild_species import ANYHOW, invent_species
 
 CHUNK = 4000
 # Strong colour changes: form, not only colour, has to tell the species apart.
 STRENGTH = Strength(area=(0.25, 1.0), degrees=30, brightness=0.4, contrast=0.4, saturation=0.5, hue=0.08, grey=0.15)
+KINDS = {"pictures": (2, ANYHOW), "portraits": (3, PORTRAITS)}  # seed and setting
+
+
+class Cycle(NamedTuple):
+    """A part of the training with a one-cycle schedule of its own."""
+
+    sizes: list[int]  # image size of every epoch
+    pictures: torch.Tensor  # uint8 (n, 3, size, size); picture i shows species i % species
+    cameras: bool  # whether the pictures are changed by `other_cameras`
+    rate: float  # highest learning rate
 
 
 def use_one_thread() -> None:
@@ -39,31 +51,52 @@ def use_one_thread() -> None:
     numba.set_num_threads(1)
 
 
-def draw_chunk(job: tuple[int, int, int, int, Path]) -> None:
+def draw_chunk(job: tuple[str, int, int, int, int, Path]) -> None:
     """Draw one chunk of the endless row of wild pictures to a file; picture i shows species i % species."""
-    number, count, species, size, path = job
+    kind, number, count, species, size, path = job
+    seed, setting = KINDS[kind]
     pictures = []
     for start in range(number * count, (number + 1) * count, 200):
         ids = range(start, min(start + 200, (number + 1) * count))
-        pictures.append(draw([invent_species(i % species) for i in ids], [[2, i] for i in ids], size)[0])
+        kinds = [invent_species(i % species)._replace(setting=setting) for i in ids]
+        pictures.append(draw(kinds, [[seed, i] for i in ids], size)[0])
     part = path.with_suffix(".part")
     with open(part, "wb") as file:
         np.save(file, np.concatenate(pictures))
     part.replace(path)
 
 
-def draw_pictures(work: Path, species: int, pictures: int, size: int) -> torch.Tensor:
+def draw_pictures(work: Path, kind: str, species: int, pictures: int, size: int) -> torch.Tensor:
     """All pictures, uint8 (species * pictures, 3, size, size); drawn once, then read from `work`."""
     chunks = -(-species * pictures // CHUNK)
-    jobs = [(i, CHUNK, species, size, work / f"pictures_{species}_{size}_{i:03}.npy") for i in range(chunks)]
+    jobs = [(kind, i, CHUNK, species, size, work / f"{kind}_{species}_{size}_{i:03}.npy") for i in range(chunks)]
     missing = [job for job in jobs if not job[-1].exists()]
     if missing:
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(torch.get_num_threads(), mp_context=spawn, initializer=use_one_thread) as pool:
-            for _ in tqdm(pool.map(draw_chunk, missing), total=len(missing), desc="drawing"):
+            for _ in tqdm(pool.map(draw_chunk, missing), total=len(missing), desc=f"drawing {kind}"):
                 pass
     arrays = [np.load(path, mmap_mode="r") for *_, path in jobs]
     return torch.cat([torch.from_numpy(np.array(a)).permute(0, 3, 1, 2) for a in arrays])[: species * pictures]
+
+
+def other_cameras(inputs: torch.Tensor) -> torch.Tensor:
+    """Normalised images (n, 3, size, size) as other cameras would take them: gamma, white balance, sharpness and noise.
+
+    Drawn pictures are too clean. Random changes that keep the forms make a network rely on less of how they were drawn
+    (domain randomisation, Tobin et al. 2017).
+    """
+
+    def uniform(low: float, high: float) -> torch.Tensor:
+        return torch.rand(len(inputs), 1, 1, 1, device=inputs.device) * (high - low) + low
+
+    mean, std = (torch.tensor(v, device=inputs.device)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    images = (inputs * std + mean).clamp(0, 1) ** torch.exp(uniform(-0.5, 0.5))
+    images = images * (1 + 0.15 * torch.randn(len(inputs), 3, 1, 1, device=inputs.device))
+    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), 3, 1)
+    images = images + uniform(-1.2, 1.2) * (images - soft)
+    images = images + uniform(0, 0.08) * torch.randn_like(images)
+    return (images.clamp(0, 1) - mean) / std
 
 
 def build(species: int) -> nn.Module:
@@ -76,22 +109,28 @@ def build(species: int) -> nn.Module:
     return model
 
 
-def train_epoch(model, optimizer, scheduler, pictures, labels, batch_size, image_size, device) -> float:
-    """One pass over the pictures; returns the mean loss."""
-    order = torch.randperm(len(pictures))
+def train_epoch(model, optimizer, scheduler, cycle, species, batch_size, image_size, device) -> float:
+    """One pass over the pictures of a cycle; returns the mean loss."""
+    order = torch.randperm(len(cycle.pictures))
     total = 0.0
     batches = order[: len(order) // batch_size * batch_size].split(batch_size)
     for batch in tqdm(batches, leave=False):
-        inputs = augment_batch(pictures[batch].to(device), image_size, STRENGTH)
+        inputs = augment_batch(cycle.pictures[batch].to(device), image_size, STRENGTH)
+        inputs = other_cameras(inputs) if cycle.cameras else inputs
         with torch.autocast(device.type, torch.bfloat16):
-            outputs = model(inputs.to(memory_format=torch.channels_last))
-        loss = F.cross_entropy(outputs.float(), labels[batch].to(device), label_smoothing=0.1)
+            outputs = model(inputs.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(outputs.float(), (batch % species).to(device), label_smoothing=0.1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         scheduler.step()
         total += loss.item()
     return total / len(batches)
+
+
+def save_checkpoint(path: Path, **content) -> None:
+    torch.save(content, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
 
 
 def save_backbone(model: nn.Module, path: Path) -> None:
@@ -107,42 +146,53 @@ def save_backbone(model: nn.Module, path: Path) -> None:
     part.replace(path)
 
 
+def plan(args) -> list[Cycle]:
+    """First the pictures as drawn, at first small; then all pictures, as many cameras would take them."""
+    anyhow = draw_pictures(args.work, "pictures", args.species, args.pictures, args.picture_size)
+    cycles = [Cycle([args.image_size // 2] * args.small_epochs + [args.image_size] * args.epochs, anyhow, False, args.rate)]
+    if args.camera_epochs:
+        portraits = draw_pictures(args.work, "portraits", args.species, args.portraits, args.picture_size)
+        cycles.append(Cycle([args.image_size] * args.camera_epochs, torch.cat([anyhow, portraits]), True, args.rate / 2))
+    return cycles
+
+
+def make_optimizer(model: nn.Module, cycle: Cycle, batch_size: int) -> tuple:
+    """SGD and the schedule of one cycle; vectors (biases, norms) are not decayed."""
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 1e-4},
+        {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=cycle.rate, momentum=0.9, nesterov=True)
+    steps = len(cycle.sizes) * (len(cycle.pictures) // batch_size)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, cycle.rate, total_steps=steps, pct_start=0.15)
+
+
 def pretrain(args) -> None:
     torch.manual_seed(args.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     args.work.mkdir(parents=True, exist_ok=True)
-    pictures = draw_pictures(args.work, args.species, args.pictures, args.picture_size)
-    labels = torch.arange(len(pictures)) % args.species
+    cycles = plan(args)
     model = build(args.species).to(device, memory_format=torch.channels_last)
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    keep = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decay, "weight_decay": 1e-4}, {"params": keep, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(groups, lr=args.rate, momentum=0.9, nesterov=True)
-    sizes = [args.image_size // 2] * args.small_epochs + [args.image_size] * args.epochs
-    steps = len(sizes) * (len(pictures) // args.batch_size)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.rate, total_steps=steps, pct_start=0.15)
-    first, checkpoint = 0, args.work / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location=device)
+    checkpoint = args.work / "checkpoint.pt"
+    state = torch.load(checkpoint, weights_only=True, map_location=device) if checkpoint.exists() else {"cycle": 0, "epoch": 0}
+    if "model" in state:
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        scheduler.load_state_dict(state["scheduler"])
-        first = state["epoch"]
-    for epoch in range(first, len(sizes)):
-        start = time.perf_counter()
-        torch.manual_seed(args.seed + epoch)
-        model.train()
-        loss = train_epoch(model, optimizer, scheduler, pictures, labels, args.batch_size, sizes[epoch], device)
-        seconds = time.perf_counter() - start
-        print(f"epoch {epoch + 1}/{len(sizes)} at {sizes[epoch]} pixels: loss {loss:.3f}, {seconds:.0f} s", flush=True)
-        state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "scheduler": scheduler.state_dict(),
-            "epoch": epoch + 1,
-        }
-        torch.save(state, checkpoint.with_suffix(".part"))
-        checkpoint.with_suffix(".part").replace(checkpoint)
+    for number, cycle in enumerate(cycles[state["cycle"] :], state["cycle"]):
+        optimizer, scheduler = make_optimizer(model, cycle, args.batch_size)
+        first = state["epoch"] if number == state["cycle"] else 0
+        if first:
+            optimizer.load_state_dict(state["optimizer"])
+            scheduler.load_state_dict(state["scheduler"])
+        for epoch in range(first, len(cycle.sizes)):
+            start, size = time.perf_counter(), cycle.sizes[epoch]
+            torch.manual_seed(args.seed + 1000 * number + epoch)
+            model.train()
+            loss = train_epoch(model, optimizer, scheduler, cycle, args.species, args.batch_size, size, device)
+            seconds = time.perf_counter() - start
+            where = f"cycle {number + 1}, epoch {epoch + 1}/{len(cycle.sizes)} at {size} pixels"
+            print(f"{where}: loss {loss:.3f}, {seconds:.0f} s", flush=True)
+            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
+            save_checkpoint(checkpoint, **states, cycle=number, epoch=epoch + 1)
     save_backbone(model, args.output)
 
 
@@ -152,10 +202,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=WEIGHTS_FILE)
     parser.add_argument("--species", type=int, default=800)
     parser.add_argument("--pictures", type=int, default=80, help="of each species")
+    parser.add_argument("--portraits", type=int, default=50, help="more of each species, alone and in good light")
     parser.add_argument("--picture-size", type=int, default=72)
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--small-epochs", type=int, default=8, help="first at half the image size: three times as fast")
     parser.add_argument("--epochs", type=int, default=7, help="then at the full image size")
+    parser.add_argument("--camera-epochs", type=int, default=5, help="last: all pictures, as other cameras would take them")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rate", type=float, default=0.4)
     parser.add_argument("--seed", type=int, default=0)
