@@ -1,5 +1,6 @@
 """Figures that several notebooks draw."""
 
+import math
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -37,7 +38,8 @@ def plot_history(runs: dict[str, History]) -> None:
             axis.xaxis.get_major_locator().set_params(integer=True)
     right.set_ylim(0, 1)
     # A first epoch from scratch can have an enormous loss: keep the axis readable.
-    left.set_ylim(0, 1.4 * max(row["train_loss"] for history in runs.values() for row in history))
+    losses = [row["train_loss"] for history in runs.values() for row in history]
+    left.set_ylim(0, 1.4 * max([loss for loss in losses if math.isfinite(loss)], default=1.0))
     left.legend(title="dashed: train, solid: valid", fontsize=8, title_fontsize=8)
     figure.tight_layout()
     plt.show()

@@ -44,7 +44,7 @@ IGNORED = {
     "04_predictions": [
         'out = Path(tempfile.mkdtemp()) / "run"',
         'print(f"accuracy {correct.float().mean():.2f}, chance {1 / len(names):.2f}")',
-        "photo = valid.files[chosen[0]]",
+        "photo = valid.files[next((i for i in chosen if correct[i]), chosen[0])]",
         "from helpers.augment import augment_batch",
         "import imageio.v3 as imageio",
     ],
