@@ -27,6 +27,7 @@ from tqdm import tqdm
 from helpers.augment import Strength, augment_batch
 from helpers.data import IMAGENET_MEAN, IMAGENET_STD
 from helpers.models import WEIGHTS_FILE
+from helpers.training import save_checkpoint
 from tools.scene import draw
 from tools.species import PORTRAITS
 from tools.wild_species import ANYHOW, invent_species
@@ -128,11 +129,6 @@ def train_epoch(model, optimizer, scheduler, cycle, species, batch_size, image_s
     return total / len(batches)
 
 
-def save_checkpoint(path: Path, **content) -> None:
-    torch.save(content, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
-
-
 def save_backbone(model: nn.Module, path: Path) -> None:
     """Write the network without its head as half-precision safetensors."""
     tensors = {k: v.detach().cpu() for k, v in model.state_dict().items() if not k.startswith("fc.")}
@@ -192,7 +188,7 @@ def pretrain(args) -> None:
             where = f"cycle {number + 1}, epoch {epoch + 1}/{len(cycle.sizes)} at {size} pixels"
             print(f"{where}: loss {loss:.3f}, {seconds:.0f} s", flush=True)
             states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
-            save_checkpoint(checkpoint, **states, cycle=number, epoch=epoch + 1)
+            save_checkpoint(checkpoint, states | {"cycle": number, "epoch": epoch + 1})
     save_backbone(model, args.output)
 
 
