@@ -1,7 +1,8 @@
 """Build, freeze and take apart the networks."""
 
+import copy
 import os
-from collections import OrderedDict
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
@@ -9,12 +10,28 @@ from urllib.error import URLError
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import ResNet18_Weights, resnet18
+from torchvision import models
 
 from helpers.data import PROJECT, UserError
 
 WEIGHTS_FILE = PROJECT / "helpers" / "weights" / "flora_resnet18.safetensors"
-MODELS = {"resnet18": resnet18}
+
+MODELS = {
+    name: getattr(models, name)
+    for name in ("resnet18", "resnet34", "resnet50", "alexnet", "vgg11_bn", "squeezenet1_1", "densenet121",
+                 "mobilenet_v3_small", "mobilenet_v3_large")
+}  # fmt: skip
+MODELS["inception_v3"] = partial(models.inception_v3, init_weights=False)  # its own start takes a minute; torch's is fine
+# Where torchvision keeps the layer that gives one score per class, by the network's Python class.
+HEADS = {
+    "ResNet": "fc",
+    "AlexNet": "classifier.6",
+    "VGG": "classifier.6",
+    "SqueezeNet": "classifier.1",
+    "DenseNet": "classifier",
+    "Inception3": "fc",
+    "MobileNetV3": "classifier.3",
+}
 
 
 def default_weights() -> str:
@@ -31,10 +48,23 @@ def initialize_model(model_name: str, num_classes: int, feature_extract: bool, w
     if model_name not in MODELS:
         raise UserError(f"There is no model {model_name!r} here: choose one of {', '.join(MODELS)}.")
     model = MODELS[model_name](weights=None)
-    load_backbone(model, weights or default_weights())
+    load_backbone(model, weights or default_weights(), model_name)
     set_parameter_requires_grad(model, feature_extract)
-    model.fc = nn.Linear(model.fc.in_features, num_classes)  # new layers require gradients
+    for path in head_paths(model):
+        model.set_submodule(path, _new_head(model.get_submodule(path), num_classes))  # new layers require gradients
     return model
+
+
+def head_paths(model: nn.Module) -> list[str]:
+    """Where the head sits: ["fc"], for example. Inception v3 has a second, auxiliary head that is used in training only."""
+    main = HEADS.get(type(model).__name__, "fc")
+    return [main, "AuxLogits.fc"] if getattr(model, "AuxLogits", None) is not None else [main]
+
+
+def _new_head(old: nn.Module, num_classes: int) -> nn.Module:
+    if isinstance(old, nn.Conv2d):  # SqueezeNet scores every position, then takes the mean
+        return nn.Conv2d(old.in_channels, num_classes, kernel_size=1)
+    return nn.Linear(old.in_features, num_classes)
 
 
 def set_parameter_requires_grad(model: nn.Module, feature_extracting: bool) -> None:
@@ -43,33 +73,42 @@ def set_parameter_requires_grad(model: nn.Module, feature_extracting: bool) -> N
         parameter.requires_grad = not feature_extracting
 
 
-def load_backbone(model: nn.Module, weights: str) -> None:
-    """Fill everything but the head of a ResNet from flora, imagenet, none (leave it random) or a file."""
+def load_backbone(model: nn.Module, weights: str, model_name: str = "resnet18") -> None:
+    """Fill everything but the head from flora (a ResNet18), imagenet (torchvision's file for `model_name`), none (leave it
+    random) or a file. Raises UserError if the weights cannot be had or are another model's.
+    """
     if weights == "none":
         return
     if weights == "imagenet":
-        state = _imagenet_state()
+        state = _imagenet_state(model_name)
+        if hasattr(model, "transform_input"):
+            model.transform_input = True  # Inception's weights expect values from -1 to 1: it converts them itself
     else:
         state = _read_state(WEIGHTS_FILE if weights == "flora" else Path(weights).expanduser())
+    heads = tuple(f"{path}." for path in head_paths(model))
     state = {
         name: value.float() if value.is_floating_point() else value
         for name, value in state.items()
-        if not name.startswith("fc.")
+        if not name.startswith(heads)
     }
-    expected = {name: value.shape for name, value in model.state_dict().items() if not name.startswith("fc.")}
+    expected = {name: value.shape for name, value in model.state_dict().items() if not name.startswith(heads)}
     if {name: value.shape for name, value in state.items()} != expected:
-        raise UserError(f"The weights {weights!r} do not fit a {type(model).__name__} of this size: they are another model's.")
+        raise UserError(
+            f"The weights {weights!r} do not fit a {type(model).__name__} of this size, they are another model's: "
+            "use weights of this model, imagenet or none."
+        )
     model.load_state_dict(state, strict=False)
 
 
-def _imagenet_state() -> dict[str, Tensor]:
+def _imagenet_state(model_name: str) -> dict[str, Tensor]:
+    source = models.get_model_weights(model_name).IMAGENET1K_V1
     try:
-        return ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+        return models.get_model(model_name, weights=source).state_dict()  # renames the keys of old files
     except (URLError, OSError, HTTPException, RuntimeError) as error:  # RuntimeError: the checksum is wrong
         place = Path(torch.hub.get_dir()) / "checkpoints"
         raise UserError(
             f"The ImageNet weights could not be downloaded ({error}): connect to a network once, copy "
-            f"{ResNet18_Weights.IMAGENET1K_V1.url} into {place} by other means, or use FLOWER_WEIGHTS=flora."
+            f"{source.url} into {place} by other means, or use FLOWER_WEIGHTS=flora."
         ) from error
 
 
@@ -101,14 +140,17 @@ def train_mode(model: nn.Module) -> nn.Module:
 
 
 def split_head(model: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """A ResNet as (backbone, head) that share its parameters; the backbone gives (batch, features)."""
-    layers = OrderedDict((name, module) for name, module in model.named_children() if name != "fc")
-    return nn.Sequential(layers | {"flatten": nn.Flatten()}), model.fc
+    """A network as (backbone, head) that share its parameters; the backbone gives the (batch, features) that the head takes."""
+    path = head_paths(model)[0]
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    backbone = copy.deepcopy(model, memo=shared)  # new modules around the same tensors
+    backbone.set_submodule(path, nn.Identity())
+    return backbone, model.get_submodule(path)
 
 
 def parameter_groups(model: nn.Module, head_rate: float, body_rate: float, weight_decay: float = 0.0) -> list[dict]:
     """Optimizer groups: the head at one learning rate, the body at another; vectors (biases, norms) are not decayed."""
-    head = {id(p) for p in model.fc.parameters()}
+    head = {id(p) for path in head_paths(model) for p in model.get_submodule(path).parameters()}
     groups = []
     for in_head, rate in ((True, head_rate), (False, body_rate)):
         for is_matrix, decay in ((True, weight_decay), (False, 0.0)):
@@ -123,3 +165,19 @@ def parameter_groups(model: nn.Module, head_rate: float, body_rate: float, weigh
 def count_parameters(model: nn.Module, only_learning: bool = False) -> int:
     """Number of weights in the model, or only of those that require gradients."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not only_learning)
+
+
+def layer_table(model: nn.Module, images: Tensor) -> list[tuple]:
+    """For every convolution and linear layer that `images` pass: kind, output shape of one image, parameters, multiply-adds."""
+    rows = []
+
+    def note(layer, inputs, output):
+        adds = output[0].numel() * layer.weight[0].numel()  # each output is a sum of as many products
+        rows.append((type(layer).__name__, tuple(output.shape[1:]), sum(p.numel() for p in layer.parameters()), adds))
+
+    hooks = [m.register_forward_hook(note) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    with torch.no_grad():
+        model.eval()(images)
+    for hook in hooks:
+        hook.remove()
+    return rows

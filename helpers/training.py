@@ -185,7 +185,7 @@ def train_head(
     train = [compute_features(model, train_batches, precision) for _ in range(views)]
     features, labels = (torch.cat(parts) for parts in zip(*train, strict=True))
     valid_features, valid_labels = compute_features(model, valid_batches, precision)
-    head = model.fc
+    head = split_head(model)[1]
     device = next(head.parameters()).device
     loaders = {
         "train": BatchLoader(features.to(device), labels.to(device), batch_size, shuffle=True),

@@ -22,6 +22,7 @@ from helpers.data import (
     decode_files,
     decode_split,
     decode_square,
+    few_images,
     flower_names,
     im_convert,
     image_files,
@@ -204,6 +205,18 @@ def test_decode_split_holds_the_pictures_of_its_files(flowers):
     for pixels, label in zip(images.pixels, images.labels, strict=True):
         expected = torch.tensor(COLOURS[images.classes[label]])
         assert (pixels.float().mean((1, 2)) - expected).abs().max() < 5
+
+
+def test_few_images_of_some_classes_get_new_labels(flowers):
+    images = decode_split(flowers, "train", 8)
+    few = few_images(images, [2, 0], most=1)
+    assert few.classes == [images.classes[2], images.classes[0]]
+    assert few.labels.tolist() == [0, 1]
+    for row, old in enumerate([2, 0]):
+        first = images.labels.tolist().index(old)
+        assert torch.equal(few.pixels[row], images.pixels[first])
+        assert few.files[row] == images.files[first]
+    assert len(few_images(images, [0, 1, 2], most=10**6).labels) == len(images.labels)
 
 
 def test_flower_folder_gives_transformed_pictures_and_labels(flowers):

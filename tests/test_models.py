@@ -3,7 +3,9 @@
 import hashlib
 import io
 import pickle
+import re
 from email.message import Message
+from math import isfinite
 from urllib.error import URLError
 from urllib.response import addinfourl
 
@@ -11,14 +13,18 @@ import pytest
 import torch
 from conftest import Hostile, is_one_sentence
 from safetensors.torch import load_file, save_file
-from torchvision.models import resnet18, resnet34
+from torch.nn.functional import cross_entropy
+from torchvision.models import densenet121, inception_v3, resnet18, resnet34
 
 from helpers.data import UserError
 from helpers.models import (
+    MODELS,
     WEIGHTS_FILE,
     count_parameters,
     default_weights,
+    head_paths,
     initialize_model,
+    layer_table,
     load_backbone,
     parameter_groups,
     set_parameter_requires_grad,
@@ -73,6 +79,73 @@ def test_an_unknown_model_is_answered_with_the_known_ones():
     with pytest.raises(UserError, match=r"resnet19.*resnet18") as error:
         initialize_model("resnet19", 2, True, weights="none")
     assert is_one_sentence(str(error.value))
+
+
+def step_of(name, model, classes):
+    """One training step on two images; returns its loss."""
+    size = 299 if name == "inception_v3" else 64
+    outputs = model.train()(images(2, size))
+    outputs, auxiliary = outputs if isinstance(outputs, tuple) else (outputs, outputs)
+    assert outputs.shape == auxiliary.shape == (2, classes)
+    loss = cross_entropy(outputs, torch.tensor([0, 1])) + 0.4 * cross_entropy(auxiliary, torch.tensor([0, 1]))
+    loss.backward()
+    torch.optim.SGD(model.parameters(), lr=0.1).step()
+    return loss.item()
+
+
+@pytest.mark.parametrize("classes", [5, 102])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_takes_a_new_head_and_a_training_step(name, classes):
+    torch.manual_seed(0)
+    model = initialize_model(name, classes, False, weights="none")
+    heads = [model.get_submodule(path) for path in head_paths(model)]
+    before = [head.weight.clone() for head in heads]
+    first = next(model.parameters())
+    start = first.clone()
+    assert isfinite(step_of(name, model, classes))
+    assert all(len(head.weight) == classes for head in heads)
+    assert not any(torch.equal(head.weight, old) for head, old in zip(heads, before, strict=True))
+    assert not torch.equal(first, start)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_only_the_heads_of_every_model_learn_when_features_are_extracted(name):
+    model = initialize_model(name, 3, True, weights="none")
+    learning = {parameter for parameter, p in model.named_parameters() if p.requires_grad}
+    assert learning == {f"{path}.{kind}" for path in head_paths(model) for kind in ("weight", "bias")}
+    groups = parameter_groups(model, 0.1, 0.01)
+    assert {group["lr"] for group in groups} == {0.1}
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ("squeezenet1_1", "inception_v3")])
+def test_head_after_backbone_is_the_whole_of_every_model_with_a_linear_head(name):
+    model = initialize_model(name, 4, True, weights="none").eval()
+    backbone, head = split_head(model)
+    inputs = images(2, 64)
+    with torch.no_grad():
+        assert torch.allclose(head(backbone.eval()(inputs)), model(inputs), atol=1e-5)
+
+
+def test_taking_the_head_off_leaves_the_model_whole():
+    model = initialize_model("alexnet", 4, True, weights="none").train()
+    names = [name for name, _ in model.named_modules()]
+    backbone, _ = split_head(model)
+    backbone.eval()
+    assert model.training
+    assert [name for name, _ in model.named_modules()] == names
+    assert model.classifier[6].out_features == 4
+
+
+def test_the_table_of_layers_counts_what_the_images_pass():
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1, stride=2), torch.nn.BatchNorm2d(8), torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(), torch.nn.Linear(8, 5),
+    )  # fmt: skip
+    assert layer_table(model, images(2, 16)) == [
+        ("Conv2d", (8, 8, 8), 3 * 8 * 9 + 8, 8 * 8 * 8 * 3 * 9),
+        ("Linear", (5,), 8 * 5 + 5, 8 * 5),
+    ]
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 # ---- weights -------------------------------------------------------------------------------------------------------
@@ -273,7 +346,7 @@ def test_imagenet_from_a_network_that_answers_with_something_else_says_what_to_d
 
 def test_imagenet_weights_are_used_when_they_can_be_had(monkeypatch):
     state = resnet18().state_dict()
-    monkeypatch.setattr("helpers.models.ResNet18_Weights.get_state_dict", lambda *args, **kwargs: state)
+    monkeypatch.setattr("torchvision.models.ResNet18_Weights.get_state_dict", lambda *args, **kwargs: state)
     assert_holds(initialize_model("resnet18", 2, True, weights="imagenet"), state)
 
 
@@ -313,6 +386,37 @@ def test_train_mode_takes_norms_without_parameters():
     model = torch.nn.Sequential(torch.nn.BatchNorm2d(3, affine=False))
     train_mode(model)(images())
     assert model[0].num_batches_tracked == 1
+
+
+def densenet_file():
+    """A DenseNet121 as in torchvision's file, with the names of its first version."""
+    state = densenet121().state_dict()
+    return {re.sub(r"(denselayer\d+\.(?:norm|relu|conv))(\d)", r"\1.\2", name): value for name, value in state.items()}
+
+
+def test_old_names_in_a_file_of_torchvision_are_understood(monkeypatch):
+    old = densenet_file()
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    monkeypatch.setattr("torchvision.models.DenseNet121_Weights.get_state_dict", lambda *args, **kwargs: dict(old))
+    model = initialize_model("densenet121", 5, True, weights="imagenet")
+    stored = old["features.denseblock1.denselayer1.norm.1.weight"]
+    assert torch.equal(model.features.denseblock1.denselayer1.norm1.weight, stored)
+    assert torch.equal(model.features.conv0.weight, old["features.conv0.weight"])
+
+
+def test_inception_with_its_imagenet_weights_converts_their_values(monkeypatch):
+    state = inception_v3(init_weights=False).state_dict()
+    monkeypatch.setattr("torchvision.models.Inception_V3_Weights.get_state_dict", lambda *args, **kwargs: state)
+    model = initialize_model("inception_v3", 5, True, weights="imagenet")
+    assert model.transform_input
+    assert torch.equal(model.Conv2d_1a_3x3.conv.weight, state["Conv2d_1a_3x3.conv.weight"])
+    assert not initialize_model("inception_v3", 5, True, weights="none").transform_input
+
+
+def test_the_bundled_weights_do_not_pass_for_those_of_another_model():
+    with pytest.raises(UserError, match="another model") as error:
+        initialize_model("resnet34", 5, True, weights="flora")
+    assert is_one_sentence(str(error.value))
 
 
 def test_head_after_backbone_is_the_whole_model():

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import numpy as np
@@ -48,6 +49,35 @@ IGNORED = {
         "from helpers.augment import augment_batch",
         "import imageio.v3 as imageio",
     ],
+    "05_evaluation": [
+        "import copy",
+        "correct = {name: (s.argmax(1) == valid.labels).numpy() for name, s in scores.items()}",
+        "x, y = valid_features",
+        'guess = scores["fine-tuned"].argmax(1)',
+        "each = torch.stack([scores_of(tuned, valid, lambda p, f=f: normalize_batch(f(p))).softmax(1) for f in looks])",
+        'gain = (each.mean(0).argmax(1) == valid.labels).numpy().astype(float) - correct["fine-tuned"]',
+        'masks = flower_masks([valid.files[i] for i in some]) if root == PROJECT / "flower_data" else None',
+        "final = locked.open()",
+    ],
+    "06_recipes": [
+        "optimizers = {",
+        "steps = 8 * -(-len(x) // 128)",
+        "tuned = {name: [fine_tune(make(rate)) for rate in (0.0003, 0.002)] for name, make in optimizers.items()}",
+        'steps = 3 * len(small["train"])',
+        'model = initialize_model("resnet18", len(train.classes), feature_extract=False)',
+        'print(f"three steps: {three_steps(False)[1]:.2f} s as usual, {three_steps(True)[1]:.2f} s deterministic")',
+    ],
+    "07_resnet_by_hand": [
+        'runs = {(name, seed): train_digits(name == "with", seed) for seed in range(3) for name in ("with", "without")}',
+    ],
+    "08_other_backbones": [
+        "loaders = {",
+        "preparations = {",
+        "runs = {",
+        'runs |= {name: race(name) for name in progress(["resnet50", "densenet121", "vgg11_bn"], "race")}',
+        "history = run_project(config, splits)",
+        'print(f"test accuracy {accuracy:.3f}, macro precision {p:.3f}, recall {r:.3f}, F1 {f:.3f}")',
+    ],
 }
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -62,7 +92,7 @@ def code_cells(path):
 
 def test_all_notebooks_are_numbered_in_order():
     assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02}" for n in range(1, len(NOTEBOOKS) + 1)]
-    assert len(NOTEBOOKS) >= 4
+    assert len(NOTEBOOKS) >= 8
 
 
 @every_notebook
@@ -159,6 +189,23 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target
+
+
+def headings(path):
+    """The anchors of a notebook's headings, as JupyterLab makes them."""
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    return {title.replace("`", "").replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)}
+
+
+def test_every_topic_leads_to_a_heading_that_exists():
+    index = (PROJECT / "notebooks" / "TOPICS.md").read_text(encoding="utf-8")
+    links = [(file, unquote(anchor)) for file, anchor in re.findall(r"\]\(([^)#]+)#([^)]+)\)", index)]
+    there = {path.name: headings(path) for path in NOTEBOOKS}
+    assert [(file, anchor) for file, anchor in links if anchor not in there.get(file, ())] == []
+    assert {file for file, _ in links} == set(there)
+    mistakes = {(file, anchor) for file, anchors in there.items() for anchor in anchors if anchor.startswith("Mistake")}
+    assert mistakes - set(links) == set(), "a mistake that the index does not list"
+    assert "](notebooks/TOPICS.md)" in (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
 def test_no_notebook_is_large():

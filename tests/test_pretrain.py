@@ -45,7 +45,7 @@ def options(tmp_path):
         image_size=32,
         small_epochs=0,
         epochs=2,
-        camera_epochs=1,
+        camera_epochs=[1],
         batch_size=48,
         rate=0.1,
         seed=0,
@@ -232,7 +232,7 @@ def test_the_second_cycle_sees_both_kinds_as_other_cameras_take_them(ready, monk
     monkeypatch.setattr(pretrain_backbone, "train_epoch", lambda model, o, s, cycle, *rest: seen.append(cycle) or 0.0)
     pretrain(ready)
     assert [(len(cycle.pictures), cycle.cameras) for cycle in seen] == [(240, False), (240, False), (440, True)]
-    ready.camera_epochs = 0
+    ready.camera_epochs = []
     (ready.work / "checkpoint.pt").unlink()
     pretrain(ready)
     assert [cycle.cameras for cycle in seen[3:]] == [False, False]

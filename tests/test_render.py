@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.ndimage import label
 
 from helpers.data import PROJECT, check_data, class_folders, image_files
+from tools import scene
 from tools.blades import COLUMNS, INDEX, blades, dapple, fill, paint
 from tools.forms import FORMS
 from tools.gardens import GROUNDS, LEAF_WIDTH, background
@@ -26,7 +27,7 @@ from tools.render_flowers import (
     seed_of,
 )
 from tools.scene import draw
-from tools.species import PORTRAITS, SPECIES
+from tools.species import PORTRAITS, SPECIES, pick_colours
 from tools.wild_species import invent_species
 
 FLOWERS = PROJECT / "flower_data"
@@ -144,6 +145,29 @@ def test_every_share_of_a_setting_changes_pictures(share):
         pictures[value] = again
     changed = (pictures[0.0] != pictures[1.0]).any((1, 2, 3))
     assert changed.mean() > 0.5
+
+
+def border(number, most, count=12):
+    species = SPECIES[number]._replace(setting=PORTRAITS._replace(strangers=most, exposure=0.0, backlit=0.0))
+    return draw([species] * count, [[9, i] for i in range(count)], 64)
+
+
+def test_other_kinds_stand_around_the_labelled_blooms_and_are_not_marked():
+    alone, marked = border(54, 0)
+    mixed, marked_too = border(54, 5)
+    assert (marked == marked_too).mean() > 0.99  # the edges only: the camera draws another softness
+    motley = [np.mean([p[~m].std(0).mean() for p, m in zip(some, marked, strict=True)]) for some in (alone, mixed)]
+    assert motley[1] > 1.2 * motley[0]
+
+
+@pytest.mark.parametrize(("number", "water"), [(78, True), (54, False)])
+def test_plants_of_the_water_stand_among_their_like(number, water, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(scene, "pick_colours", lambda species, rng: drawn.append(species) or pick_colours(species, rng))
+    border(number, 5, 6)
+    strangers = [species for species in drawn if species.name != SPECIES[number].name]
+    assert len(strangers) >= 12
+    assert {species.water for species in strangers} == {water}
 
 
 def test_a_portrait_has_one_bloom_a_bed_many():

@@ -148,7 +148,8 @@ def plan(args) -> list[Cycle]:
     cycles = [Cycle([args.image_size // 2] * args.small_epochs + [args.image_size] * args.epochs, anyhow, False, args.rate)]
     if args.camera_epochs:
         portraits = draw_pictures(args.work, "portraits", args.species, args.portraits, args.picture_size)
-        cycles.append(Cycle([args.image_size] * args.camera_epochs, torch.cat([anyhow, portraits]), True, args.rate / 2))
+        everything = torch.cat([anyhow, portraits])
+        cycles += [Cycle([args.image_size] * epochs, everything, True, args.rate / 2) for epochs in args.camera_epochs]
     return cycles
 
 
@@ -203,7 +204,9 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--small-epochs", type=int, default=8, help="first at half the image size: three times as fast")
     parser.add_argument("--epochs", type=int, default=7, help="then at the full image size")
-    parser.add_argument("--camera-epochs", type=int, default=5, help="last: all pictures, as other cameras would take them")
+    parser.add_argument(
+        "--camera-epochs", type=int, nargs="*", default=[5, 6], help="last, in cycles: all pictures, as other cameras take them"
+    )
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rate", type=float, default=0.4)
     parser.add_argument("--seed", type=int, default=0)

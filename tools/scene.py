@@ -10,7 +10,7 @@ import numpy as np
 from tools.blades import INDEX, blades, blur, dapple, fill, paint
 from tools.forms import DEG, FORMS, Frame, look_at, outline, paint_of, petals, pick, rgb, shades, sorted_by_depth
 from tools.gardens import background, leaves, pick_ground
-from tools.species import Species, pick_colours
+from tools.species import SPECIES, Species, pick_colours
 
 LENGTHS = [INDEX[name] for name in ("x", "y", "ax", "ay", "bx", "by", "cx", "cy", "shadow_reach", "soft", "depth")]
 VECTORS = [(INDEX[a], INDEX[b]) for a, b in (("x", "y"), ("ax", "ay"), ("bx", "by"), ("cx", "cy"))]
@@ -246,6 +246,23 @@ def _neighbours(rng, species, colours, light):
     return np.concatenate(rows)
 
 
+def _strangers(rng, species, light):
+    """Unlabelled blooms of other species towards the edges of the picture, as in a mixed border."""
+    others = [other for other in SPECIES.values() if other.water == species.water and other.name != species.name]
+    rows = []
+    for _ in range(int(rng.integers(1, species.setting.strangers + 1))):
+        other = others[int(rng.integers(len(others)))]
+        model, axis = _bloom(rng, other, pick_colours(other, rng), light, "few")
+        model[:, INDEX["bloom"]] = 0
+        angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.23) * other.size
+        at = 0.5 + rng.uniform(0.34, 0.55) * np.array([np.cos(angle), np.sin(angle)])
+        axis = np.zeros(3) if other.form in UPRIGHT else axis
+        foot = _foot(rng, at, radius, other.tilt[1] >= 95)
+        stem = [] if other.water else [_stem(rng, at, radius, axis, foot, other.leaf_colour)]
+        rows += [*stem, placed(model, at, radius)]
+    return np.concatenate(rows)
+
+
 def _occluder(rng, species):
     """Now and then an out-of-focus leaf in front of everything."""
     if rng.random() > species.setting.occluded:
@@ -276,6 +293,9 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
     ground, horizon, far = background(rng, pick_ground(rng, species.water), species.leaf, species.leaf_colour)
     near = _neighbours(rng, species, colours, light)
     front = np.concatenate([_plants(rng, species, colours, light, view, horizon[0]), _occluder(rng, species)])
+    if species.setting.strangers:
+        near = np.concatenate([near, _strangers(rng, species, light)])
+        front = np.concatenate([_strangers(rng, species, light), front])
     depth = rng.choice([0.004, 0.015, 0.03, 0.05]) * rng.uniform(0.6, 1.3)
     warm, strength = rng.normal(0, 0.07), rng.uniform(0.6, 1.1)
     return Scene(

@@ -21,10 +21,12 @@ class Setting(NamedTuple):
     thicket: float  # leaves all around the bloom, not only along its stem
     occluded: float  # a blurred leaf before everything
     exposure: float  # standard deviation of the logarithm of the exposure
+    strangers: int = 0  # most blooms of other species, sharp beside the labelled ones and as many blurred behind them
 
 
 # As people photograph a flower that they want to name: mostly one bloom, in good light.
 PORTRAITS = Setting({"portrait": 0.94, "macro": 0.0, "few": 0.06, "bed": 0.0, "field": 0.0}, 0.05, 0.02, 0.1, 0.03, 0.1)
+BORDER = PORTRAITS._replace(strangers=5)  # the same in a mixed border: other kinds stand around it
 
 
 class Species(NamedTuple):
@@ -40,7 +42,7 @@ class Species(NamedTuple):
     leaf_colour: str = "4f7d35"
     size: float = 1.0  # bloom radius relative to the usual one
     water: bool = False  # grows in water
-    setting: Setting = PORTRAITS
+    setting: Setting = BORDER
 
 
 def pick_colours(species: Species, rng: np.random.Generator) -> list:

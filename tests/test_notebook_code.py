@@ -1,0 +1,264 @@
+"""Functions that only one notebook defines: checked here beyond what the notebook itself shows."""
+
+import ast
+import gzip
+import struct
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from helpers.data import PROJECT
+
+
+def definitions_of(stem: str) -> dict:
+    """The imports, functions and classes of a notebook, run in a namespace of their own; nothing else is run."""
+    path = next((PROJECT / "notebooks").glob(f"{stem}_*.ipynb"))
+    nodes = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+            nodes += [node for node in ast.parse(cell.source).body if isinstance(node, kept)]
+    namespace = {}
+    exec(compile(ast.Module(nodes, []), path.name, "exec"), namespace)
+    return namespace
+
+
+evaluation, recipes, by_hand, backbones = (pytest.fixture(scope="module")(lambda s=s: definitions_of(s)) for s in
+                                           ("05", "06", "07", "08"))  # fmt: skip
+
+
+# ---- 5. evaluation -------------------------------------------------------------------------------------------------
+
+
+def test_the_guard_notices_a_second_use(evaluation, capsys):
+    locked = evaluation["TestSet"]("images")
+    assert locked.open() == "images"
+    assert capsys.readouterr().out == ""
+    locked.open()
+    assert "2 times" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("right", "n"), [(80, 100), (450, 500), (3, 10)])
+def test_the_bootstrap_agrees_with_the_formula(evaluation, right, n):
+    low, high = evaluation["bootstrap_interval"](np.arange(n) < right)
+    half = 1.96 * np.sqrt(right / n * (1 - right / n) / n)
+    assert abs(low - (right / n - half)) < 0.5 * half
+    assert abs(high - (right / n + half)) < 0.5 * half
+    assert low < right / n < high
+
+
+def test_nothing_wrong_leaves_no_interval(evaluation):
+    assert list(evaluation["bootstrap_interval"](np.ones(20, bool))) == [1, 1]
+
+
+def test_calibration_measures_the_distance_between_confidence_and_accuracy(evaluation):
+    chance = torch.tensor([0.7, 0.3]).log()
+    scores, labels = chance.expand(100, 2), (torch.arange(100) >= 70).long()
+    rows, error = evaluation["calibration"](scores, labels)  # sure to 70 %, right in 70 %
+    assert error < 1e-6
+    assert len(rows) == 1
+    assert evaluation["calibration"](scores, torch.zeros(100, dtype=torch.long))[1] == pytest.approx(0.3, abs=1e-6)
+
+
+def test_full_confidence_falls_into_the_last_bin(evaluation):
+    scores = torch.tensor([[1000.0, 0.0]] * 4)
+    rows, error = evaluation["calibration"](scores, torch.tensor([0, 0, 0, 1]))
+    assert rows[0, 0] == 1
+    assert error == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_that_was_put_in_is_found(evaluation, temperature):
+    torch.manual_seed(0)
+    honest = 2 * torch.randn(20_000, 5)
+    labels = torch.distributions.Categorical(logits=honest).sample()
+    assert evaluation["best_temperature"](honest * temperature, labels) == pytest.approx(temperature, rel=0.06)
+
+
+def test_confused_pairs_are_counted_in_both_directions(evaluation):
+    evaluation["everything"] = np.arange(4)
+    true, guess = [0, 1, 1, 2, 2, 3, 3], [1, 0, 0, 3, 2, 3, 3]
+    assert evaluation["confused_pairs"](true, guess) == [(0, 1, 3), (2, 3, 1)]
+    assert evaluation["confused_pairs"](true, true) == []
+
+
+def test_grad_cam_shows_the_place_that_the_score_depends_on(evaluation):
+    class Corner(nn.Module):
+        """Scores what its only layer sees in the upper left quarter."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(3, 2, 1)
+
+        def forward(self, x):
+            maps = self.layer(x)
+            return maps[:, :, :4, :4].sum((2, 3))
+
+    torch.manual_seed(0)
+    model = Corner()
+    nn.init.ones_(model.layer.weight)
+    images = torch.zeros(2, 3, 8, 8)
+    images[0, :, 1, 2], images[1, :, 6, 6] = 5.0, 5.0
+    heat = evaluation["grad_cam"](model, model.layer, images, torch.tensor([0, 1]))
+    assert heat.shape == (2, 8, 8)
+    assert divmod(heat[0].argmax().item(), 8) == (1, 2)
+    assert not model.layer._forward_hooks and not model.layer._backward_hooks
+    assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+
+
+def test_pointing_and_energy_on_known_masks(evaluation):
+    heat, masks = torch.zeros(2, 4, 4), torch.zeros(2, 4, 4, dtype=torch.bool)
+    masks[:, :2] = True
+    heat[0, 0, 0], heat[0, 3, 3] = 3.0, 1.0  # peak inside, three quarters inside
+    heat[1, 3, 3] = 1.0  # all outside
+    hits, inside = evaluation["point_and_energy"](heat, masks)
+    assert hits == 0.5
+    assert inside == pytest.approx(0.375)
+
+
+def test_the_masks_are_those_of_the_bundled_pictures(evaluation):
+    files = sorted((PROJECT / "flower_data" / "valid" / "54").glob("*.jpg"))[:3]  # sunflowers
+    masks = evaluation["flower_masks"](files)
+    assert masks.shape == (3, 64, 64)
+    assert masks.dtype == torch.bool
+    assert 0.05 < masks.float().mean() < 0.95
+
+
+# ---- 6. recipes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classes", [2, 7, 102])
+def test_the_losses_by_hand_are_the_librarys(recipes, classes):
+    torch.manual_seed(classes)
+    scores, labels = 5 * torch.randn(50, classes, dtype=torch.float64), torch.randint(0, classes, (50,))
+    weights = torch.rand(classes, dtype=torch.float64) + 0.1
+    library = nn.functional.cross_entropy
+    torch.testing.assert_close(recipes["cross_entropy"](scores, labels), library(scores, labels), rtol=1e-13, atol=0)
+    torch.testing.assert_close(
+        recipes["smoothed"](scores, labels, 0.2), library(scores, labels, label_smoothing=0.2), rtol=1e-13, atol=0
+    )
+    torch.testing.assert_close(
+        recipes["weighted"](scores, labels, weights), library(scores, labels, weight=weights), rtol=1e-13, atol=0
+    )
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 64])
+def test_accumulated_gradients_are_those_of_the_whole_batch(recipes, parts):
+    torch.manual_seed(0)
+    model = nn.Linear(5, 3).double()
+    x, y = torch.randn(64, 5, dtype=torch.float64), torch.randint(0, 3, (64,))
+    whole = recipes["gradient_of"](model, x, y, 1)
+    torch.testing.assert_close(recipes["gradient_of"](model, x, y, parts), whole, rtol=1e-12, atol=1e-15)
+
+
+# ---- 7. by hand ----------------------------------------------------------------------------------------------------
+
+
+def test_the_hand_written_network_has_the_stated_size(by_hand):
+    network = by_hand["resnet18_by_hand"]()
+    assert len(network) == 6
+    assert sum(p.numel() for p in network.parameters()) == 11_180_170
+    assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("size", [64, 97])
+def test_its_weights_make_torchvisions_network_give_the_same_outputs(by_hand, size):
+    torch.manual_seed(1)
+    ours, theirs = by_hand["resnet18_by_hand"](3, 7), by_hand["resnet18"](num_classes=7)
+    for norm in [m for m in ours.modules() if isinstance(m, nn.BatchNorm2d)]:
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.normal_(norm.bias)
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+    by_hand["copy_weights"](theirs, ours)
+    images = torch.randn(3, 3, size, size)
+    with torch.no_grad():
+        expected = ours.eval()(images)
+        torch.testing.assert_close(theirs.eval()(images), expected, rtol=1e-4, atol=1e-3)
+        back = by_hand["resnet18_by_hand"](3, 7)
+        by_hand["copy_back"](back, theirs)
+        torch.testing.assert_close(back.eval()(images), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 7])
+@pytest.mark.parametrize("padding", [0, 1, 3])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_the_size_formula_is_that_of_the_library(by_hand, kernel, padding, stride):
+    for n in (8, 9, 64):
+        layer = nn.Conv2d(1, 1, kernel, stride, padding)
+        assert layer(torch.zeros(1, 1, n, n)).shape[-1] == by_hand["output_size"](n, kernel, padding, stride)
+
+
+# ---- 8. other backbones --------------------------------------------------------------------------------------------
+
+
+def test_idx_files_come_back_as_they_were(backbones, tmp_path):
+    for array in (np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.arange(10, dtype=np.uint8)):
+        backbones["write_idx"](tmp_path / "a.gz", array)
+        assert np.array_equal(backbones["read_idx"](tmp_path / "a.gz"), array)
+
+
+def test_the_header_is_mnists(backbones, tmp_path):
+    backbones["write_idx"](tmp_path / "images.gz", np.zeros((5, 28, 28), np.uint8))
+    backbones["write_idx"](tmp_path / "labels.gz", np.zeros(5, np.uint8))
+    images, labels = (gzip.decompress((tmp_path / name).read_bytes()) for name in ("images.gz", "labels.gz"))
+    assert struct.unpack(">IIII", images[:16]) == (2051, 5, 28, 28)  # the magic numbers in MNIST's description
+    assert struct.unpack(">II", labels[:8]) == (2049, 5)
+
+
+SPOILED = {
+    "short": lambda data: data[:-1],
+    "long": lambda data: data + b"x",
+    "no idx": lambda data: b"\1" + data[1:],
+    "floats": lambda data: data[:2] + b"\x0d" + data[3:],
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_a_damaged_idx_file_is_named(backbones, tmp_path, spoil):
+    path = tmp_path / "a.gz"
+    backbones["write_idx"](path, np.zeros((5, 4, 4), np.uint8))
+    path.write_bytes(gzip.compress(spoil(gzip.decompress(path.read_bytes()))))
+    with pytest.raises(ValueError, match=r"a\.gz"):
+        backbones["read_idx"](path)
+
+
+def write_digits(backbones, folder, images=12, labels=12):
+    for part in ("train", "t10k"):
+        backbones["write_idx"](
+            folder / f"{part}-images-idx3-ubyte.gz", np.random.default_rng(0).integers(0, 255, (images, 8, 8))
+        )
+        backbones["write_idx"](folder / f"{part}-labels-idx1-ubyte.gz", np.arange(labels) % 2)
+
+
+def test_digits_become_class_folders(backbones, tmp_path):
+    write_digits(backbones, tmp_path)
+    backbones["to_folders"](tmp_path)
+    counts = {split: len(list((tmp_path / split).rglob("*.png"))) for split in ("train", "valid", "test")}
+    assert counts == {"train": 10, "valid": 2, "test": 12}
+    assert {path.name for path in (tmp_path / "train").iterdir()} == {"0", "1"}
+
+
+def test_labels_of_another_set_of_digits_are_refused(backbones, tmp_path):
+    write_digits(backbones, tmp_path, labels=11)
+    with pytest.raises(ValueError, match="do not belong together"):
+        backbones["to_folders"](tmp_path)
+
+
+def test_loading_knowingly_reports_what_is_missing_and_left_out(backbones):
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
+    foreign = {f"module.{name}": value + 1 for name, value in model.state_dict().items()}
+    foreign["module.1.weight"] = torch.zeros(9, 3)
+    foreign["module.extra"] = torch.zeros(1)
+    expected = foreign["module.0.weight"].clone()
+    assert backbones["load_knowingly"](model, foreign) == (["1.weight"], ["1.weight", "extra"])
+    assert torch.equal(model[0].weight, expected)
+
+
+def test_our_alexnet_has_torchvisions_names_and_shapes(backbones):
+    ours = {name: value.shape for name, value in backbones["AlexNet"](7).state_dict().items()}
+    theirs = {name: value.shape for name, value in backbones["models"].alexnet(num_classes=7).state_dict().items()}
+    assert ours == theirs
