@@ -380,7 +380,7 @@ def test_a_run_stopped_before_its_last_table_gets_it_on_resuming(flowers, tmp_pa
     ids=lambda option: option[0],
 )
 def test_resuming_with_other_options_is_refused(flowers, whole, backbone_file, capsys, monkeypatch, other):
-    monkeypatch.setattr("helpers.models.load_backbone", lambda model, weights: None)
+    monkeypatch.setattr("helpers.models.load_backbone", lambda *arguments: None)
     status = train.main(line(flowers, whole, *other, "--resume", full=4) if other[0] != "--full-epochs" else
                         line(flowers, whole, "--resume", full=5))  # fmt: skip
     assert_fails(capsys, status, whole, other[0].removeprefix("--"))
