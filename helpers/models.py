@@ -21,7 +21,7 @@ MODELS = {
     for name in ("resnet18", "resnet34", "resnet50", "alexnet", "vgg11_bn", "squeezenet1_1", "densenet121",
                  "mobilenet_v3_small", "mobilenet_v3_large")
 }  # fmt: skip
-MODELS["inception_v3"] = partial(models.inception_v3, init_weights=False)  # its own start takes a minute; torch's is fine
+MODELS["inception_v3"] = partial(models.inception_v3, init_weights=False)  # torchvision calls its own start slow
 # Where torchvision keeps the layer that gives one score per class, by the network's Python class.
 HEADS = {
     "ResNet": "fc",

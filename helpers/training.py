@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from tqdm import tqdm
 
 from helpers.data import BatchLoader, UserError
-from helpers.models import split_head, train_mode
+from helpers.models import head_paths, split_head, train_mode
 
 History = list[dict]  # one dict per epoch: epoch, train_loss, train_accuracy, valid_loss, valid_accuracy, rate
 
@@ -185,7 +185,7 @@ def train_head(
     train = [compute_features(model, train_batches, precision) for _ in range(views)]
     features, labels = (torch.cat(parts) for parts in zip(*train, strict=True))
     valid_features, valid_labels = compute_features(model, valid_batches, precision)
-    head = split_head(model)[1]
+    head = model.get_submodule(head_paths(model)[0])
     device = next(head.parameters()).device
     loaders = {
         "train": BatchLoader(features.to(device), labels.to(device), batch_size, shuffle=True),
