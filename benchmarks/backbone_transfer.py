@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.usual_recipe import spread
 from helpers import train
-from helpers.data import UserError, class_folders, data_dir, decode_split, image_files, normalize_batch
+from helpers.data import BatchLoader, UserError, class_folders, data_dir, decode_split, image_files, normalize_batch
 from helpers.models import initialize_model
 from helpers.training import compute_features
 
@@ -43,7 +43,7 @@ def subset(root: Path, target: Path, per_class: int | None, seed: int) -> Path:
 
 def features(model: torch.nn.Module, pixels: torch.Tensor) -> np.ndarray:
     """Pooled features of uint8 images, float32 (n, 512)."""
-    batches = ((normalize_batch(batch), torch.zeros(len(batch))) for batch in pixels.split(256))
+    batches = BatchLoader(pixels, torch.zeros(len(pixels)), 256, transform=normalize_batch)
     return compute_features(model, batches)[0].numpy()
 
 

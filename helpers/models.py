@@ -106,8 +106,9 @@ def _imagenet_state(model_name: str) -> dict[str, Tensor]:
         return models.get_model(model_name, weights=source).state_dict()  # renames the keys of old files
     except (URLError, OSError, HTTPException, RuntimeError) as error:  # RuntimeError: the checksum is wrong
         place = Path(torch.hub.get_dir()) / "checkpoints"
+        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"The ImageNet weights could not be downloaded ({error}): connect to a network once, copy "
+            f"The ImageNet weights could not be downloaded ({reason}): connect to a network once, copy "
             f"{source.url} into {place} by other means, or use FLOWER_WEIGHTS=flora."
         ) from error
 

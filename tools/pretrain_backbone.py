@@ -27,7 +27,7 @@ from tqdm import tqdm
 from helpers.augment import Strength, augment_batch
 from helpers.data import IMAGENET_MEAN, IMAGENET_STD
 from helpers.models import WEIGHTS_FILE
-from helpers.training import save_checkpoint
+from helpers.training import save_checkpoint, write_atomically
 from tools.scene import draw
 from tools.species import PORTRAITS
 from tools.wild_species import ANYHOW, invent_species
@@ -61,10 +61,12 @@ def draw_chunk(job: tuple[str, int, int, int, int, Path]) -> None:
         ids = range(start, min(start + 200, (number + 1) * count))
         kinds = [invent_species(i % species)._replace(setting=setting) for i in ids]
         pictures.append(draw(kinds, [[seed, i] for i in ids], size)[0])
-    part = path.with_suffix(".part")
-    with open(part, "wb") as file:
-        np.save(file, np.concatenate(pictures))
-    part.replace(path)
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:  # np.save would add .npy to the name
+            np.save(file, np.concatenate(pictures))
+
+    write_atomically(path, write)
 
 
 def draw_pictures(work: Path, kind: str, species: int, pictures: int, size: int) -> torch.Tensor:
@@ -133,13 +135,8 @@ def save_backbone(model: nn.Module, path: Path) -> None:
     """Write the network without its head as half-precision safetensors."""
     tensors = {k: v.detach().cpu() for k, v in model.state_dict().items() if not k.startswith("fc.")}
     tensors = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in tensors.items()}
-    part = path.with_suffix(".part")
-    save_file(
-        tensors,
-        part,
-        metadata={"architecture": "resnet18", "mean": json.dumps(IMAGENET_MEAN), "std": json.dumps(IMAGENET_STD)},
-    )
-    part.replace(path)
+    facts = {"architecture": "resnet18", "mean": json.dumps(IMAGENET_MEAN), "std": json.dumps(IMAGENET_STD)}
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=facts))
 
 
 def plan(args) -> list[Cycle]:
