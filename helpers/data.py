@@ -6,7 +6,9 @@ ImageFolder layout. `FLOWER_DATA` points to one; without it the rendered flowers
 
 import hashlib
 import json
+import math
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -209,8 +211,32 @@ class FlowerFolder(ImageFolder):
 # ---- a split, decoded once -----------------------------------------------------------------------------------------
 
 
+IN_MEMORY = 64 * 2**20  # bytes; what is larger lies in a temporary file
+
+
+def room(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """A new tensor to be filled. A large one lies in a temporary file, of which the system keeps in memory what fits.
+
+    The file vanishes with the tensor; TMPDIR says where it lies (on a disk, not in memory, if memory is short). Raises
+    UserError if there is no room for it.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size <= IN_MEMORY:
+        return torch.empty(shape, dtype=dtype)
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (it stays as long as the tensor)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)  # or a full disk would end the program while it writes
+        return torch.from_numpy(np.memmap(file, np.uint8, "w+", shape=size)).view(dtype).view(*shape)
+    except OSError as error:
+        raise UserError(
+            f"There is no room for {size / 1e9:.1f} GB in {tempfile.gettempdir()} ({error.strerror}): "
+            "free some space or set TMPDIR to a folder on another disk."
+        ) from error
+
+
 class Images(NamedTuple):
-    """A split in memory. pixels: uint8 (n, 3, size, size), labels: int64 (n,), classes: folder names, files: n paths."""
+    """A split, decoded. pixels: uint8 (n, 3, size, size), labels: int64 (n,), classes: folder names, files: n paths."""
 
     pixels: Tensor
     labels: Tensor
@@ -226,7 +252,7 @@ def decode_square(path: Path, size: int) -> Tensor:
 
 def decode_files(files: Sequence[Path], size: int) -> Tensor:
     """Decode every file once, uint8 (n, 3, size, size). Raises UserError that names the unreadable ones."""
-    pixels, bad = torch.empty(len(files), 3, size, size, dtype=torch.uint8), []
+    pixels, bad = room((len(files), 3, size, size), torch.uint8), []
 
     def decode(i: int) -> None:
         try:
@@ -243,7 +269,7 @@ def decode_files(files: Sequence[Path], size: int) -> Tensor:
 
 
 def decode_split(root: Path, split: str, size: int) -> Images:
-    """Decode one split of a data folder into memory."""
+    """Decode one split of a data folder once and for all."""
     classes = class_folders(root / split)
     files = [(path, i) for i, name in enumerate(classes) for path in image_files(root / split / name)]
     paths = [path for path, _ in files]
@@ -268,7 +294,10 @@ def normalize_batch(pixels: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: 
 class BatchLoader:
     """Batches from tensors in memory; stands in for a DataLoader.
 
-    transform turns a batch of inputs into what the model takes; shuffling draws from torch's global generator.
+    transform turns a batch of inputs into what the model takes; shuffling draws from torch's global generator. share:
+    (rank, world) if several processes divide every batch; when they shuffle, they draw the same order, and their shares of
+    a batch are equally large: up to world - 1 images at the end of an epoch are left out. device: where batches are wanted;
+    to a GPU they are copied from pinned memory, so that the processor does not wait for the copy.
     """
 
     def __init__(
@@ -279,20 +308,33 @@ class BatchLoader:
         *,
         shuffle: bool = False,
         transform: Callable | None = None,
+        share: tuple[int, int] = (0, 1),
+        device: torch.device | None = None,
     ):
         self.inputs, self.labels = inputs, labels
         self.batch_size, self.shuffle, self.transform = batch_size, shuffle, transform
+        self.share, self.device = share, device
 
     def __len__(self) -> int:
         return len(self._batches(torch.arange(len(self.labels))))
 
     def _batches(self, order: Tensor) -> Sequence[Tensor]:
+        rank, world = self.share
         batches = order.split(self.batch_size)
-        # Batch normalisation cannot learn from a single image: leave a last lonely one out of this epoch.
-        return batches[:-1] if self.shuffle and len(batches) > 1 and len(batches[-1]) == 1 else batches
+        if self.shuffle:
+            batches = [batch[: len(batch) // world * world] for batch in batches]
+            # Batch normalisation cannot learn from a single image: leave a last lonely one out of this epoch.
+            if len(batches) > 1 and len(batches[-1]) < 2:
+                batches.pop()
+        return [batch[rank::world] for batch in batches if rank < len(batch)]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         n = len(self.labels)
         for batch in self._batches(torch.randperm(n) if self.shuffle else torch.arange(n)):
-            inputs = self.inputs[batch]
-            yield (self.transform(inputs) if self.transform else inputs), self.labels[batch]
+            inputs, labels = self._copy(self.inputs[batch]), self._copy(self.labels[batch])
+            yield (self.transform(inputs) if self.transform else inputs), labels
+
+    def _copy(self, batch: Tensor) -> Tensor:
+        if self.device is None or self.device.type == "cpu":
+            return batch
+        return batch.pin_memory().to(self.device, non_blocking=True)

@@ -1,18 +1,21 @@
 """Train on any data folder: python -m helpers.train --data DIR --out DIR
 
 First the head, on features computed once; then all layers. Writes best.pt (for helpers.predict), last.pt (for --resume),
-history.csv and metrics.json.
+history.csv and metrics.json. On several processes: torchrun --nproc-per-node=2 -m helpers.train --data DIR --out DIR
 """
 
 import argparse
 import json
+import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from helpers.augment import augment_batch
 from helpers.data import (
@@ -28,6 +31,7 @@ from helpers.data import (
 )
 from helpers.models import default_weights, initialize_model, parameter_groups, set_parameter_requires_grad
 from helpers.prediction import save_model
+from helpers.processes import agree, distribute, join_processes, leave_processes, rank_and_world
 from helpers.training import (
     BestWeights,
     History,
@@ -43,8 +47,9 @@ from helpers.training import (
     write_atomically,
 )
 
-FINE_RATE, SCRATCH_RATE, WEIGHT_DECAY = 0.06, 0.1, 5e-4  # of the second phase: SGD, one cycle
-VIEWS = 4  # augmented views of every image that the head learns from
+FINE_RATE, SCRATCH_RATE, WEIGHT_DECAY = 0.03, 0.1, 5e-4  # of the second phase: SGD, one cycle
+AVERAGED = 0.9  # each step, the weights that are measured and kept move a tenth of the way to those that learn
+VIEWS = 2  # augmented views of every image that the head learns from
 ROOM = 1.25  # training images are kept this much larger than the network's input, as room for random crops
 
 
@@ -61,8 +66,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=default_weights(),
         help="flora (bundled), imagenet, none or a file (default: FLOWER_WEIGHTS or flora)",
     )
-    parser.add_argument("--head-epochs", type=int, default=20)
-    parser.add_argument("--full-epochs", type=int, default=10)
+    parser.add_argument("--head-epochs", type=int, default=10)
+    parser.add_argument("--full-epochs", type=int, default=6)
     parser.add_argument("--image-size", type=int, default=64, help="pixels, at least 32")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
@@ -84,7 +89,8 @@ def prepare_out(out: Path, resume: bool) -> None:
         raise UserError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
     probe = out / ".writable"
     write_atomically(probe, lambda temporary: temporary.write_text("ok"))
-    probe.unlink()
+    if rank_and_world()[0] == 0:  # of several processes, only the first has written it
+        probe.unlink()
 
 
 class Run:
@@ -103,18 +109,25 @@ class Run:
             "split": card,
         }
         self.device = pick_device()
-        self.precision = choose_precision(self.device)
+        self.precision = torch.bfloat16 if agree(choose_precision(self.device) is not None) else None
         torch.manual_seed(options.seed)
         model = initialize_model("resnet18", len(train.classes), feature_extract=True, weights=options.weights)
         self.model = model.to(self.device, memory_format=torch.channels_last)
-        size, batch_size = options.image_size, options.batch_size
-        self.batches = {
-            "train": self._loader(train, batch_size, shuffle=True, transform=lambda pixels: augment_batch(pixels, size)),
-            "valid": self._loader(valid, 4 * batch_size, transform=normalize_batch),
-        }
+        self.batches = self._loaders(train, valid, 0, 1)
+        self.shares = self._loaders(train, valid, *rank_and_world())
 
-    def _loader(self, images: Images, batch_size: int, **options) -> BatchLoader:
-        return BatchLoader(images.pixels.to(self.device), images.labels.to(self.device), batch_size, **options)
+    def _loaders(self, train: Images, valid: Images, rank: int, world: int) -> dict[str, BatchLoader]:
+        """The share of process `rank` of `world` in every batch."""
+
+        def augment(pixels: torch.Tensor) -> torch.Tensor:
+            whole = (slice(rank, None, world), len(pixels) * world)
+            return augment_batch(pixels, self.options.image_size, share=whole)
+
+        shared, size = {"share": (rank, world), "device": self.device}, self.options.batch_size
+        return {
+            "train": BatchLoader(train.pixels, train.labels, size, shuffle=True, transform=augment, **shared),
+            "valid": BatchLoader(valid.pixels, valid.labels, 4 * size, transform=normalize_batch, **shared),
+        }
 
     def recipe(self) -> dict:
         """What must be the same when a run is resumed."""
@@ -131,9 +144,10 @@ class Run:
             # Without anything to do after an epoch, train_model would take Ctrl-C for "enough" and go on to phase two.
             options = {"views": VIEWS, "precision": self.precision, "after_epoch": lambda epoch: None}
             epochs = self.options.head_epochs
+            # Every process does all of it: with the same seed they end with the same head.
             self.history += train_head(self.model, self.batches["train"], self.batches["valid"], epochs, **options)
             self.best.update(self.model, max(row["valid_accuracy"] for row in self.history))
-            self.save_best()
+            self.save_best(self.model)
         self.seconds["head_seconds"] = time.perf_counter() - start
 
     def full_phase(self, state: dict | None = None) -> None:
@@ -145,9 +159,13 @@ class Run:
         optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
         steps = max(2, options.full_epochs * len(self.batches["train"]))
         scheduler = OneCycleLR(optimizer, rate, total_steps=steps)
+        # A running average of the weights is good while the rate is still high, so fewer epochs do (Izmailov et al. 2018).
+        averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED), use_buffers=True)
+        optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(self.model))
         torch.manual_seed(options.seed + 1)
         first = 0
         if state and state["epoch"]:
+            averaged.load_state_dict(state["averaged"])
             optimizer.load_state_dict(state["optimizer"])
             scheduler.load_state_dict(state["scheduler"])
             set_random_state(state["random"])
@@ -156,26 +174,25 @@ class Run:
 
         def after_epoch(epoch: int) -> None:
             self.seconds["full_seconds"] = before + time.perf_counter() - begin
-            self.save_best()
-            self.save_last(epoch + 1, optimizer, scheduler)
+            self.save_best(averaged.module)
+            self.save_last(epoch + 1, averaged=averaged, optimizer=optimizer, scheduler=scheduler)
 
         criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
         kept = {"best": self.best, "history": self.history, "precision": self.precision}
         train_model(
-            self.model, self.batches, criterion, optimizer, options.full_epochs,
-            scheduler=scheduler, first_epoch=first, after_epoch=after_epoch, **kept,
+            distribute(self.model), self.shares, criterion, optimizer, options.full_epochs,
+            scheduler=scheduler, measured=averaged.module, first_epoch=first, after_epoch=after_epoch, **kept,
         )  # fmt: skip
 
-    def save_best(self) -> None:
-        """Write best.pt if the last epoch was better than what it holds."""
+    def save_best(self, model: nn.Module) -> None:
+        """Write the model as best.pt if the last epoch was better than what the file holds."""
         if self.best.accuracy <= self.saved:
             return
         self.saved = self.best.accuracy
         facts = {"weights": self.options.weights, "valid_accuracy": self.best.accuracy}
-        save_model(self.options.out / "best.pt", self.model, self.classes, self.names, self.options.image_size, **facts)
+        save_model(self.options.out / "best.pt", model, self.classes, self.names, self.options.image_size, **facts)
 
-    def save_last(self, epoch: int, optimizer=None, scheduler=None) -> None:
-        parts = {"optimizer": optimizer, "scheduler": scheduler} if optimizer else {}
+    def save_last(self, epoch: int, **parts) -> None:
         content = {name: part.state_dict() for name, part in parts.items()}
         content |= {
             "model": self.model.state_dict(),
@@ -198,8 +215,8 @@ class Run:
         best = self.options.out / "best.pt"
         saved = load_checkpoint(best) if best.is_file() else {"model": {}, "valid_accuracy": -1.0, "classes": self.classes}
         try:
-            if saved["classes"] != self.classes:
-                raise KeyError("best.pt has other classes")
+            if saved["classes"] != self.classes or (state["epoch"] and "averaged" not in state):
+                raise KeyError("best.pt has other classes, or last.pt is of an older version")
             self.history, self.seconds = state["history"], state["seconds"]
             self.precision = torch.bfloat16 if state["bfloat16"] else None
             self.model.load_state_dict(state["model"])
@@ -221,6 +238,9 @@ def train(options: argparse.Namespace) -> dict:
     card = split_card(root)
     if len(train_images.labels) < 2:
         raise UserError(f"{root / 'train'} holds a single image: a network needs at least two to learn from.")
+    world = rank_and_world()[1]
+    if options.batch_size % world or len(train_images.labels) < world:
+        raise UserError(f"Batches of {options.batch_size} cannot be shared by {world} processes: choose a multiple of {world}.")
     counts = f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images"
     print(f"{counts} of {len(train_images.classes)} classes from {root} (files {card['files']})")
     run = Run(options, train_images, valid_images, flower_names(train_images.classes, root), card)
@@ -248,17 +268,38 @@ def train(options: argparse.Namespace) -> dict:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = parse(arguments)
+    status = run_to_the_end(options)
+    if status and rank_and_world()[1] > 1:
+        sys.stderr.flush()
+        os._exit(status)  # parting is done together, and the others may be waiting elsewhere: torchrun ends them
+    leave_processes()
+    return status
+
+
+def run_to_the_end(options: argparse.Namespace) -> int:
+    """Train, and say in one sentence what went wrong; returns the exit status."""
     try:
+        join_processes()
         train(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        begun = (options.out / "last.pt").is_file()
-        advice = "Go on with the same line and --resume." if begun else "Nothing was saved yet: start again with the same line."
-        print(f"\nStopped. {advice}", file=sys.stderr)
+        print(f"\nStopped. {how_to_go_on(options.out)}", file=sys.stderr)
         return 130
+    except RuntimeError:
+        if rank_and_world()[1] == 1:
+            raise
+        traceback.print_exc()  # its own fault, or the end of another process
+        print(f"\nA process of this run has failed. {how_to_go_on(options.out)}", file=sys.stderr)
+        return 3
     return 0
+
+
+def how_to_go_on(out: Path) -> str:
+    if (out / "last.pt").is_file():
+        return "Go on with the same line and --resume."
+    return "Nothing was saved yet: start again with the same line."
 
 
 if __name__ == "__main__":

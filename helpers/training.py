@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from tqdm import tqdm
 
-from helpers.data import BatchLoader, UserError
+from helpers.data import BatchLoader, UserError, room
 from helpers.models import head_paths, split_head, train_mode
+from helpers.processes import add_up, rank_and_world
 
 History = list[dict]  # one dict per epoch: epoch, train_loss, train_accuracy, valid_loss, valid_accuracy, rate
 
@@ -69,11 +70,11 @@ def run_epoch(model, batches, criterion, optimizer=None, scheduler=None, precisi
     """One pass over the batches; with an optimizer it trains, without one it only measures.
 
     precision: a dtype for autocast (torch.bfloat16), or None for float32. Returns (mean loss, accuracy in [0, 1]) over
-    all samples, however unequal the batches.
+    all samples, however unequal the batches, and of all processes if there are several.
     """
     device = next(model.parameters()).device
     train_mode(model) if optimizer else model.eval()
-    loss_sum, correct, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
+    loss_sum, correct, seen = torch.zeros(3, device=device)
     with torch.set_grad_enabled(optimizer is not None):
         for inputs, labels in progress(batches, label):
             inputs, labels = inputs.to(device), labels.to(device)
@@ -89,7 +90,8 @@ def run_epoch(model, batches, criterion, optimizer=None, scheduler=None, precisi
             loss_sum += loss.detach() * len(labels)
             correct += (outputs.argmax(1) == labels).sum()
             seen += len(labels)
-    return loss_sum.item() / seen, correct.item() / seen
+    loss_sum, correct, seen = add_up(torch.stack([loss_sum, correct, seen])).tolist()
+    return loss_sum / seen, correct / seen
 
 
 def train_model(
@@ -105,6 +107,7 @@ def train_model(
     patience: int | None = None,
     precision: torch.dtype | None = None,
     verbose: bool = True,
+    measured: nn.Module | None = None,
     first_epoch: int = 0,
     after_epoch: Callable[[int], None] | None = None,
 ) -> tuple[nn.Module, History]:
@@ -112,21 +115,24 @@ def train_model(
 
     scheduler: stepped once per epoch (OneCycleLR: once per batch); it must belong to `optimizer`. best, history: hand on
     those of an earlier phase, so that the best of both phases is kept. patience: stop after so many epochs without a new
-    best. first_epoch: for resuming. after_epoch(epoch) is called after each one. Ctrl-C ends the training early and keeps
-    the best weights when there is no `after_epoch`. Raises ValueError if the scheduler is bound to another optimizer.
+    best. measured: the network that is measured and kept, if it is another than the one that learns (an average of its
+    weights, for example). first_epoch: for resuming. after_epoch(epoch) is called after each one. Ctrl-C ends the training
+    early and keeps the best weights when there is no `after_epoch`. Raises ValueError if the scheduler is bound to another
+    optimizer.
     """
     if scheduler is not None and scheduler.optimizer is not optimizer:
         raise ValueError("The scheduler belongs to another optimizer: make it from the one that is stepping.")
     best, history = best or BestWeights(), [] if history is None else history
+    measured = measured or getattr(model, "module", model)  # DistributedDataParallel keeps the network in .module
     waiting = 0
     try:
         for epoch in range(first_epoch, num_epochs):
             rate = optimizer.param_groups[0]["lr"]
             step = f"epoch {epoch + 1}/{num_epochs}"
             train_loss, train_accuracy = run_epoch(model, batches["train"], criterion, optimizer, scheduler, precision, step)
-            valid_loss, valid_accuracy = run_epoch(model, batches["valid"], criterion, precision=precision)
+            valid_loss, valid_accuracy = run_epoch(measured, batches["valid"], criterion, precision=precision)
             _step_epoch(scheduler, valid_loss)
-            waiting = 0 if best.update(model, valid_accuracy) else waiting + 1
+            waiting = 0 if best.update(measured, valid_accuracy) else waiting + 1
             history.append(dict(epoch=len(history) + 1, train_loss=train_loss, train_accuracy=train_accuracy,
                                 valid_loss=valid_loss, valid_accuracy=valid_accuracy, rate=rate))  # fmt: skip
             if verbose:
@@ -141,8 +147,8 @@ def train_model(
             raise
         print(f"Stopped by you after {len(history)} epochs: the best weights so far are kept.")
     if best.state:
-        model.load_state_dict(best.state)
-    return model, history
+        measured.load_state_dict(best.state)
+    return measured, history
 
 
 def _step_epoch(scheduler: LRScheduler | None, valid_loss: float) -> None:
@@ -152,17 +158,28 @@ def _step_epoch(scheduler: LRScheduler | None, valid_loss: float) -> None:
         scheduler.step()
 
 
-def compute_features(model: nn.Module, batches: Iterable, precision: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
-    """What the frozen backbone makes of every image: features float32 (n, features) and labels (n,), on the CPU."""
+def compute_features(
+    model: nn.Module, batches: Iterable, precision: torch.dtype | None = None, views: int = 1
+) -> tuple[Tensor, Tensor]:
+    """What the frozen backbone makes of every image: features float32 (n, features) and labels (n,), on the CPU.
+
+    batches: as many as their len() says, the first at least as large as the others. views: how often to go through them;
+    with augmentation every view differs.
+    """
     backbone, _ = split_head(model)
     device = next(model.parameters()).device
     backbone.eval()
-    features, labels = [], []
+    features, labels, n = None, [], 0
     with torch.no_grad(), torch.autocast(device.type, precision, enabled=precision is not None):
-        for inputs, targets in progress(batches, "features"):
-            features.append(backbone(inputs.to(device)).float().cpu())
-            labels.append(targets)
-    return torch.cat(features), torch.cat(labels)
+        for view in range(views):
+            for inputs, targets in progress(batches, f"features {view + 1}/{views}"):
+                rows = backbone(inputs.to(device)).float().cpu()
+                if features is None:  # the first batch is a full one
+                    features = room((views * len(batches) * len(rows), *rows.shape[1:]), rows.dtype)
+                features[n : n + len(rows)] = rows
+                labels.append(targets.cpu())
+                n += len(rows)
+    return features[:n], torch.cat(labels)
 
 
 def train_head(
@@ -182,8 +199,7 @@ def train_head(
     ends with its best weights.
     """
     precision = options.pop("precision", None)
-    train = [compute_features(model, train_batches, precision) for _ in range(views)]
-    features, labels = (torch.cat(parts) for parts in zip(*train, strict=True))
+    features, labels = compute_features(model, train_batches, precision, views)
     valid_features, valid_labels = compute_features(model, valid_batches, precision)
     head = model.get_submodule(head_paths(model)[0])
     device = next(head.parameters()).device
@@ -202,8 +218,11 @@ def train_head(
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a new file beside `path`, then put it in place at once: a kill never leaves half a file.
 
-    Raises UserError if the folder cannot be written or the disk is full; the old file is then still whole.
+    Of several processes that train together, only the first writes. Raises UserError if the folder cannot be written or
+    the disk is full; the old file is then still whole.
     """
+    if rank_and_world()[0] > 0:
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -241,15 +260,18 @@ def load_checkpoint(path: Path) -> dict:
 
 
 def random_state() -> list[Tensor]:
-    """The state of torch's random generators: the CPU's, then every GPU's."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+    """The state of torch's random generators: the CPU's, then that of the GPU in use."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
 
 
 def set_random_state(states: list[Tensor]) -> None:
-    """Put back what `random_state` gave; GPUs that are no longer there are passed over."""
+    """Put back what `random_state` gave; a GPU that is no longer there is passed over.
+
+    Processes that train together draw the same numbers, so the state of the first fits all.
+    """
     torch.set_rng_state(states[0].cpu())
-    for device, state in zip(range(torch.cuda.device_count()), states[1:], strict=False):
-        torch.cuda.set_rng_state(state.cpu(), device)
+    if states[1:] and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[1].cpu())
 
 
 def save_history(path: Path, history: History) -> None:

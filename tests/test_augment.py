@@ -105,7 +105,7 @@ def test_a_crop_keeps_the_asked_share_and_stays_inside_the_picture():
 
 def test_crops_vary_between_the_given_areas():
     torch.manual_seed(0)
-    matrix = random_affine(pictures(500), NOTHING._replace(area=(0.3, 0.8)))
+    matrix = random_affine(500, NOTHING._replace(area=(0.3, 0.8)), torch.device("cpu"))
     area = torch.linalg.det(matrix[:, :, :2]).abs()
     assert area.min() >= 0.3 - 1e-4
     assert area.max() <= 0.8 + 1e-4
@@ -114,7 +114,7 @@ def test_crops_vary_between_the_given_areas():
 
 def test_stretching_changes_the_aspect_ratio_within_its_limit():
     torch.manual_seed(0)
-    matrix = random_affine(pictures(500), NOTHING._replace(area=(0.25, 0.25), stretch=1.5))
+    matrix = random_affine(500, NOTHING._replace(area=(0.25, 0.25), stretch=1.5), torch.device("cpu"))
     ratio = matrix[:, :, 0].norm(dim=1) / matrix[:, :, 1].norm(dim=1)
     assert ratio.max() <= 1.5 + 1e-4
     assert ratio.min() >= 1 / 1.5 - 1e-4
@@ -124,7 +124,7 @@ def test_stretching_changes_the_aspect_ratio_within_its_limit():
 
 def test_rotations_stay_within_their_limit_and_do_not_shear():
     torch.manual_seed(0)
-    matrix = random_affine(pictures(500), Strength(degrees=20, vertical_flip=0.5))[:, :, :2]
+    matrix = random_affine(500, Strength(degrees=20, vertical_flip=0.5), torch.device("cpu"))[:, :, :2]
     assert (matrix[:, :, 0] * matrix[:, :, 1]).sum(1).abs().max() < 1e-5
     down = matrix[:, :, 1] * matrix[:, 1, 1].sign()[:, None]
     angle = torch.atan2(-down[:, 0], down[:, 1]) * 180 / math.pi

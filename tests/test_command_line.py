@@ -163,7 +163,7 @@ def test_all_layers_learn_in_the_second_phase_and_only_the_head_in_the_first(flo
     assert not torch.equal(states[1]["bn1.running_mean"], start["bn1.running_mean"])
 
 
-def test_the_best_file_holds_the_weights_the_run_ends_with(flowers, tmp_path, tiny, monkeypatch):
+def test_the_best_file_holds_the_weights_that_were_measured_as_best(flowers, tmp_path, tiny, monkeypatch):
     """Also when a later epoch is only as good as the best one."""
     runs = []
 
@@ -183,7 +183,7 @@ def test_the_best_file_holds_the_weights_the_run_ends_with(flowers, tmp_path, ti
     assert train.main(line(flowers, tmp_path / "run")) == 0
     best = load_checkpoint(tmp_path / "run" / "best.pt")
     assert best["valid_accuracy"] == 0.75
-    for name, value in runs[0].model.state_dict().items():
+    for name, value in runs[0].best.state.items():
         assert torch.equal(best["model"][name], value), name
 
 
@@ -293,11 +293,11 @@ def stop_at(monkeypatch, place: str, call: int, exception=Stop) -> None:
     name = place.removeprefix("before ")
     method, calls = getattr(train.Run, name), []
 
-    def stopping(self, *args):
+    def stopping(self, *args, **parts):
         calls.append(1)
         if before and len(calls) == call:
             raise exception
-        method(self, *args)
+        method(self, *args, **parts)
         if not before and len(calls) == call:
             raise exception
 
@@ -429,12 +429,12 @@ def test_ctrl_c_within_a_batch_of_the_second_phase_stops_the_run(flowers, tmp_pa
     out, calls = tmp_path / "stopped", []
     augment = train.augment_batch
 
-    def interrupted(pixels, size):
+    def interrupted(pixels, size, **share):
         if torch.is_grad_enabled():  # not while the features for the head are computed
             calls.append(1)
             if len(calls) == at:
                 raise KeyboardInterrupt
-        return augment(pixels, size)
+        return augment(pixels, size, **share)
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "augment_batch", interrupted)

@@ -1,7 +1,10 @@
 """Finding, checking, naming and loading pictures."""
 
+import errno
 import json
+import os
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import torch
 from conftest import COLOURS, is_one_sentence, make_data, noisy, save
 from PIL import Image
 
+from helpers import data
 from helpers.data import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -29,6 +33,7 @@ from helpers.data import (
     load_image,
     normalize_batch,
     print_split_card,
+    room,
     split_card,
     train_transform,
     valid_transform,
@@ -454,6 +459,52 @@ def test_decode_files_counts_no_others_when_one_file_is_unreadable(tmp_path):
     assert "more" not in str(error.value)
 
 
+@pytest.fixture
+def files(monkeypatch):
+    """Every temporary file that is made from now on; tensors of more than 100 bytes get one."""
+    made, make = [], tempfile.TemporaryFile
+    monkeypatch.setattr(data, "IN_MEMORY", 100)
+    monkeypatch.setattr(data.tempfile, "TemporaryFile", lambda: made.append(make()) or made[-1])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "count"), [((100,), torch.uint8, 0), ((101,), torch.uint8, 1), ((26,), torch.float32, 1)]
+)
+def test_only_a_large_tensor_lies_in_a_file(files, shape, dtype, count):
+    tensor = room(shape, dtype)
+    assert (tensor.shape, tensor.dtype, len(files)) == (shape, dtype, count)
+
+
+def test_what_is_written_into_a_large_tensor_is_in_its_file(files):
+    tensor = room((3, 5, 7), torch.float32)
+    tensor.copy_(torch.arange(105).view(3, 5, 7))
+    files[0].seek(0)
+    assert np.frombuffer(files[0].read(), np.float32).tolist() == list(range(105))
+    files[0].close()
+    assert tensor.sum() == sum(range(105))  # the memory stays when the file is closed
+
+
+def test_a_large_split_is_the_same_as_one_in_memory(flowers, files, monkeypatch):
+    large = decode_split(flowers, "train", 20)
+    assert len(files) == 1
+    monkeypatch.setattr(data, "IN_MEMORY", 2**20)
+    assert torch.equal(decode_split(flowers, "train", 20).pixels, large.pixels)
+    assert len(files) == 1
+
+
+def test_no_room_on_the_disk_is_said_before_the_work(flowers, files, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(data.os, "posix_fallocate", full, raising=False)
+    monkeypatch.setattr(data, "decode_square", lambda *_: pytest.fail("began to work"))
+    with pytest.raises(UserError, match="TMPDIR") as caught:
+        decode_split(flowers, "train", 20)
+    assert is_one_sentence(str(caught.value))
+    assert "No space left" in str(caught.value)
+
+
 def test_decode_square_takes_the_middle_of_a_wide_and_of_a_tall_picture(tmp_path):
     stripes = np.zeros((20, 60, 3), np.uint8)
     stripes[:, :20], stripes[:, 20:40], stripes[:, 40:] = LEFT, (0, 255, 0), RIGHT
@@ -599,6 +650,17 @@ def test_shuffling_repeats_under_a_seed_and_differs_between_passes():
     torch.manual_seed(4)
     assert [labels.tolist() for _, labels in loader] == first
     assert first != second
+
+
+def test_batches_for_a_gpu_are_pinned_and_copied_without_waiting(monkeypatch):
+    """There may be no GPU here, so its two calls are recorded."""
+    calls = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: calls.append("pin") or self)
+    monkeypatch.setattr(torch.Tensor, "to", lambda self, *where, **how: calls.append((str(where[0]), how)) or self)
+    list(BatchLoader(torch.arange(4), torch.arange(4), 4, device=torch.device("cuda")))
+    assert calls == ["pin", ("cuda", {"non_blocking": True})] * 2
+    list(BatchLoader(torch.arange(4), torch.arange(4), 4, device=torch.device("cpu")))
+    assert len(calls) == 4
 
 
 def test_the_transform_sees_whole_batches():

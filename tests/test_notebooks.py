@@ -82,6 +82,15 @@ IGNORED = {
         "history = run_project(config, splits)",
         'print(f"test accuracy {accuracy:.3f}, macro precision {p:.3f}, recall {r:.3f}, F1 {f:.3f}")',
     ],
+    "09_speed_and_scale": [
+        'usual = DataLoader(FlowerFolder(root / "train", train_transform(64)), batch_size=64, shuffle=True, num_workers=0)',
+        "from torch.profiler import ProfilerActivity, profile",
+        'layout, precision = {"memory_format": torch.channels_last}, choose_precision(device)',
+        "print(subprocess.run([sys.executable, script], check=True, capture_output=True, text=True).stdout)",
+        "from helpers.data import BatchLoader, normalize_batch",
+        'train_head(model, loaders["train"], loaders["valid"], 5, views=1, precision=precision, verbose=False)',
+        "x = torch.rand(64, 3, 64, 64)",
+    ],
 }
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -96,7 +105,7 @@ def code_cells(path):
 
 def test_all_notebooks_are_numbered_in_order():
     assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02}" for n in range(1, len(NOTEBOOKS) + 1)]
-    assert len(NOTEBOOKS) >= 8
+    assert len(NOTEBOOKS) >= 9
 
 
 @every_notebook

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 
-from helpers import training
+from helpers import data, training
 from helpers.data import BatchLoader, UserError, normalize_batch
 from helpers.models import initialize_model, set_parameter_requires_grad
 from helpers.training import (
@@ -425,6 +425,29 @@ def test_features_are_what_the_head_gets(frozen):
         assert torch.allclose(model.fc(features), expected, atol=1e-5)
 
 
+def test_features_of_several_views_stand_one_after_the_other(frozen, monkeypatch):
+    model, batches = frozen
+    monkeypatch.setattr(data, "IN_MEMORY", 100)  # in a file
+    features, labels = compute_features(model, batches["valid"], views=3)
+    assert features.shape == (57, 512)
+    once, expected = compute_features(model, batches["valid"])
+    assert torch.equal(features, once.repeat(3, 1))
+    assert torch.equal(labels, expected.repeat(3))
+
+
+def test_the_measured_network_is_the_one_that_is_kept(frozen):
+    model, batches = frozen
+    other = initialize_model("resnet18", 2, True, weights="none")
+    start = {name: value.clone() for name, value in other.state_dict().items()}
+    optimizer = torch.optim.SGD(model.fc.parameters(), lr=0.1)
+    kept, history = train_model(model, batches, CRITERION, optimizer, 2, measured=other, verbose=False)
+    assert kept is other
+    assert history[0]["valid_loss"] == history[1]["valid_loss"] == run_epoch(other, batches["valid"], CRITERION)[0]
+    for name, value in start.items():
+        assert torch.equal(other.state_dict()[name], value), name
+    assert history[0]["train_loss"] != history[1]["train_loss"]
+
+
 def test_training_the_head_reports_what_the_whole_model_reaches(frozen):
     model, batches = frozen
     backbone = {name: value.clone() for name, value in model.state_dict().items() if not name.startswith("fc.")}
@@ -448,6 +471,9 @@ def test_the_head_learns_from_several_views(frozen):
         def __iter__(self):
             passes.append(1)
             return iter(batches["train"])
+
+        def __len__(self):
+            return len(batches["train"])
 
     history = train_head(model, Counting(), batches["valid"], 2, views=3, batch_size=8, verbose=False)
     assert len(passes) == 3

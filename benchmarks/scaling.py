@@ -1,0 +1,96 @@
+"""How time and memory grow: python -m benchmarks.scaling [--data DIR]
+
+`helpers.train` (one epoch of the head, two of all layers, from random weights) on 1, 4 and 16 times the training images
+(links to the same files), and with one process and two. Memory is the largest sum of what the processes hold for
+themselves, torchrun's own process included (RssAnon in /proc: pages of files, which the system may drop, are not counted);
+Linux only.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from helpers.data import class_folders, data_dir, image_files
+
+TRAIN = ["-m", "helpers.train", "--weights", "none", "--head-epochs", "1", "--full-epochs", "2"]
+
+
+def grow(root: Path, target: Path, times: int) -> Path:
+    """A data folder with every training image of `root` so many times, and the same valid/."""
+    for name in class_folders(root / "train"):
+        (target / "train" / name).mkdir(parents=True)
+        for path in image_files(root / "train" / name):
+            for copy in range(times):
+                (target / "train" / name / f"{copy}_{path.name}").symlink_to(path.resolve())
+    (target / "valid").symlink_to((root / "valid").resolve())
+    return target
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    for parent in found:
+        for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # it has just ended
+                found += [int(child) for child in tasks.read_text().split()]
+    return found
+
+
+def own_memory(pid: int) -> float:
+    """MB that a process and its descendants hold for themselves."""
+    total = 0
+    for member in family(pid):
+        try:
+            lines = Path(f"/proc/{member}/status").read_text().splitlines()
+        except OSError:  # it has just ended
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+    return total / 1024
+
+
+def run(data: Path, processes: int = 1) -> dict:
+    """Train once; its metrics, and the peak memory in MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = [sys.executable]
+        if processes > 1:
+            start += ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-addr", "127.0.0.1"]
+        line = [*start, *TRAIN, "--data", str(data), "--out", f"{folder}/run"]
+        child, peak = subprocess.Popen(line, stdout=subprocess.DEVNULL), 0.0
+        while child.poll() is None:
+            peak = max(peak, own_memory(child.pid))
+            time.sleep(0.1)
+        if child.returncode:
+            raise SystemExit(f"The run ended with status {child.returncode}.")
+        return json.loads(Path(f"{folder}/run/metrics.json").read_text()) | {"memory": peak}
+
+
+def show(label: str, metrics: dict) -> None:
+    images, full = metrics["train_images"], metrics["full_seconds"]
+    print(
+        f"{label:14}{images:7} images   load {metrics['load_seconds']:5.1f} s   head {metrics['head_seconds']:5.1f} s   "
+        f"all layers {full:6.1f} s, {1e6 * full / images / 2:5.0f} s per million images   {metrics['memory']:5.0f} MB",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description="How time and memory grow.")
+    parser.add_argument("--data", type=Path, help="default: FLOWER_DATA or the bundled flowers")
+    parser.add_argument("--repeats", type=int, default=3, help="of the comparison of one process with two")
+    options = parser.parse_args()
+    root = options.data or data_dir()
+    for times in (1, 4, 16):
+        with tempfile.TemporaryDirectory() as folder:
+            show(f"{times} x", run(grow(root, Path(folder) / "data", times)))
+    for _ in range(options.repeats):
+        for processes in (1, 2):
+            show(f"{processes} process{'es' if processes > 1 else ''}", run(root, processes))
+
+
+if __name__ == "__main__":
+    main()

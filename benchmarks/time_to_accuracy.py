@@ -1,0 +1,222 @@
+"""How long until a network is good? python -m benchmarks.time_to_accuracy [--data DIR] [--plot FILE.png]
+
+Three ways from the same backbone file, alternating, each run in a process of its own: the usual tutorial recipe (20 epochs
+of the head, 10 of all layers), fastai's `vision_learner` with `fit_one_cycle` (the same epochs; skipped if fastai is not
+installed) and `helpers.train`. Reports the seconds to the best accuracy of the usual recipe, the best accuracy and the peak
+memory (of the main process: fastai starts others for loading); and for one epoch of all layers, how fast the loader and the
+step are alone and together. Linux and macOS.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from benchmarks.usual_recipe import FULL_EPOCHS, HEAD_EPOCHS, spread, usual_recipe
+from helpers import train, training
+from helpers.data import data_dir
+from helpers.models import initialize_model
+
+matplotlib.use("Agg")
+
+
+def usual(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
+    """[(seconds since the start, validation accuracy)], one after every epoch."""
+    start = time.perf_counter()
+    return [(time.perf_counter() - start, accuracy) for accuracy in usual_recipe(root, weights, seed)]
+
+
+def ours(root: Path, weights: str, seed: int, *epochs: str) -> list[tuple[float, float]]:
+    curve, measure, start = [], training.run_epoch, time.perf_counter()
+
+    def note(model, batches, criterion, optimizer=None, *rest, **options):
+        result = measure(model, batches, criterion, optimizer, *rest, **options)
+        if optimizer is None:
+            curve.append((time.perf_counter() - start, result[1]))
+        return result
+
+    training.run_epoch = note
+    with tempfile.TemporaryDirectory() as folder:
+        line = ["--data", str(root), "--out", folder + "/run", "--weights", weights, "--seed", str(seed), *epochs]
+        train.train(train.parse(line))
+    return curve
+
+
+def fastai(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
+    from fastai.vision.all import (
+        Callback,
+        CrossEntropyLossFlat,
+        ImageDataLoaders,
+        Normalize,
+        Resize,
+        accuracy,
+        aug_transforms,
+        imagenet_stats,
+        models,
+        set_seed,
+        vision_learner,
+    )
+
+    set_seed(seed)
+    curve, start = [], time.perf_counter()
+
+    class Note(Callback):
+        order = 60  # after the recorder, which has the accuracy
+
+        def after_epoch(self):
+            curve.append((time.perf_counter() - start, float(self.learn.recorder.values[-1][-1])))
+
+    transforms = [*aug_transforms(size=64), Normalize.from_stats(*imagenet_stats)]
+    loaders = ImageDataLoaders.from_folder(root, valid="valid", item_tfms=Resize(96), batch_tfms=transforms, bs=128)
+    learner = vision_learner(loaders, models.resnet18, metrics=accuracy, pretrained=False, loss_func=CrossEntropyLossFlat())
+    backbone = initialize_model("resnet18", 2, True, weights)
+    for theirs, own in zip(learner.model[0], list(backbone.children())[:8], strict=True):
+        theirs.load_state_dict(own.state_dict())
+    learner.add_cb(Note())
+    learner.freeze()
+    with learner.no_bar():
+        learner.fit_one_cycle(HEAD_EPOCHS)
+        learner.unfreeze()
+        learner.fit_one_cycle(FULL_EPOCHS, slice(1e-5, 1e-3))
+    return curve
+
+
+def head_only(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
+    """As many epochs of the head as in the usual recipe, on stored features."""
+    return ours(root, weights, seed, "--head-epochs", str(HEAD_EPOCHS), "--full-epochs", "0")
+
+
+WAYS = {"usual recipe": usual, "fastai": fastai, "helpers.train": ours, "head only": head_only}
+
+
+def run_alone(way: str, root: Path, weights: str, seed: int) -> dict:
+    """One run in a process of its own: its curve and its peak memory in MB."""
+    line = [sys.executable, "-m", "benchmarks.time_to_accuracy", "--data", root, "--weights", weights, "--one", way, str(seed)]
+    result = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=True)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def one(way: str, root: Path, weights: str, seed: int) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        curve = WAYS[way](root, weights, seed)
+    print(json.dumps({"curve": curve, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def seconds_to(curve: list, goal: float) -> float:
+    """When the curve first reaches the goal; infinity if it never does."""
+    return next((seconds for seconds, accuracy in curve if accuracy >= goal), float("inf"))
+
+
+def report(runs: dict[str, list[dict]]) -> None:
+    goals = [max(accuracy for _, accuracy in run["curve"]) for run in runs["usual recipe"]]
+    print("\nmean (least to most) over the seeds; the goal is the best accuracy of the usual recipe with the same seed")
+    print(f"{'':15}{'seconds to the goal':24}{'seconds in all':24}{'best accuracy, %':24}peak memory, MB")
+    reached = {}
+    for way, results in runs.items():
+        reached[way] = [seconds_to(run["curve"], goal) for run, goal in zip(results, goals, strict=True)]
+        best = [100 * max(accuracy for _, accuracy in run["curve"]) for run in results]
+        whole, memory = [run["curve"][-1][0] for run in results], [run["memory"] for run in results]
+        print(f"{way:15}{spread(reached[way], 1):24}{spread(whole, 1):24}{spread(best, 1):24}{statistics.mean(memory):.0f}")
+    for way in runs:
+        if way != "helpers.train":
+            ratios = [a / b for a, b in zip(reached[way], reached["helpers.train"], strict=True)]
+            print(f"{way} / helpers.train, seconds to the goal: {spread(ratios, 1)}")
+
+
+def report_head(runs: dict[str, list[dict]]) -> None:
+    pairs = zip(runs["usual recipe"], runs["head only"], strict=True)
+    ratios = [usual["curve"][HEAD_EPOCHS - 1][0] / stored["curve"][-1][0] for usual, stored in pairs]
+    print(f"{HEAD_EPOCHS} epochs of the head, through the loader / on stored features: {spread(ratios, 1)} times the seconds")
+
+
+def rates(root: Path, weights: str, batch_size: int = 128) -> dict[str, float]:
+    """Images per second of one epoch of `helpers.train`: the loader alone, the step alone on one batch, the whole loop."""
+    options = train.parse(["--data", str(root), "--out", "unused", "--weights", weights, "--batch-size", str(batch_size)])
+    images = [train.decode_split(root, split, size) for split, size in (("train", 80), ("valid", 64))]
+    run = train.Run(options, *images, {}, {})
+    train.set_parameter_requires_grad(run.model, False)
+    batches, criterion = run.batches["train"], torch.nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(run.model.parameters(), lr=1e-3, momentum=0.9)
+    averaged = AveragedModel(run.model, multi_avg_fn=get_ema_multi_avg_fn(train.AVERAGED), use_buffers=True)
+    optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(run.model))
+    one_batch = next(iter(batches))
+
+    def per_second(work) -> float:
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            count = work()
+            seconds.append((time.perf_counter() - start) / count)
+        return 1 / min(seconds)
+
+    def loop(source) -> int:
+        training.run_epoch(run.model, source, criterion, optimizer, precision=run.precision)
+        return sum(len(labels) for _, labels in source) if isinstance(source, list) else len(batches.labels)
+
+    same = [one_batch] * len(batches)
+    return {
+        "loader alone": per_second(lambda: sum(len(labels) for _, labels in batches)),
+        "step alone": per_second(lambda: loop(same)),
+        "loop": per_second(lambda: loop(batches)),
+    }
+
+
+def draw(runs: dict[str, list[dict]], path: Path) -> None:
+    """Validation accuracy over seconds, one line per run."""
+    for (way, results), colour, style in zip(runs.items(), ("C0", "C1", "C2"), ("-", "--", ":"), strict=False):
+        for number, run in enumerate(results):
+            seconds, accuracy = zip(*run["curve"], strict=True)
+            plt.plot(seconds, [100 * a for a in accuracy], style, color=colour, label=way if number == 0 else None)
+    plt.xlabel("seconds, decoding included (logarithmic)")
+    plt.ylabel("validation accuracy, %")
+    plt.xscale("log")
+    plt.legend()
+    plt.savefig(path, dpi=120, bbox_inches="tight")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.time_to_accuracy", description="Seconds to an accuracy.")
+    parser.add_argument("--data", type=Path, help="default: FLOWER_DATA or the bundled flowers")
+    parser.add_argument("--weights", default="flora")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--plot", type=Path, help="draw the curves into this file")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # way and seed: what run_alone starts
+    options = parser.parse_args()
+    root = options.data or data_dir()
+    if options.one:
+        one(options.one[0], root, options.weights, int(options.one[1]))
+        return
+    ways = ["usual recipe", "fastai", "helpers.train"]
+    if importlib.util.find_spec("fastai") is None:
+        print("without fastai: it is not installed (pip install fastai)")
+        ways.remove("fastai")
+    print(f"{root}, torch {torch.__version__}, {torch.get_num_threads()} threads, {options.seeds} seeds", flush=True)
+    runs = {way: [] for way in ways}
+    for seed in range(options.seeds):
+        for way in ways:
+            runs[way].append(run_alone(way, root, options.weights, seed))
+            seconds, accuracy = runs[way][-1]["curve"][-1][0], max(a for _, a in runs[way][-1]["curve"])
+            print(f"seed {seed}, {way}: {seconds:.1f} s, best {100 * accuracy:.1f} %", flush=True)
+    report(runs)
+    report_head(runs | {"head only": [run_alone("head only", root, options.weights, seed) for seed in range(options.seeds)]})
+    for part, speed in rates(root, options.weights).items():
+        print(f"{part:13} {speed:6.0f} images per second")
+    if options.plot:
+        draw(runs, options.plot)
+
+
+if __name__ == "__main__":
+    main()
