@@ -1,6 +1,6 @@
 """How time and memory grow: python -m benchmarks.scaling [--data DIR]
 
-`helpers.train` (one epoch of the head, two of all layers, from random weights) on 1, 4 and 16 times the training images
+`helpers.train` (one epoch of the head, one of all layers, from random weights) on 1, 4 and 16 times the training images
 (links to the same files), and with one process and two. Memory is the largest sum of what the processes hold for
 themselves, torchrun's own process included (RssAnon in /proc: pages of files, which the system may drop, are not counted);
 Linux only.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from helpers.data import class_folders, data_dir, image_files
 
-TRAIN = ["-m", "helpers.train", "--weights", "none", "--head-epochs", "1", "--full-epochs", "2"]
+TRAIN = ["-m", "helpers.train", "--weights", "none", "--head-epochs", "1", "--full-epochs", "1"]
 
 
 def grow(root: Path, target: Path, times: int) -> Path:
@@ -73,7 +73,7 @@ def show(label: str, metrics: dict) -> None:
     images, full = metrics["train_images"], metrics["full_seconds"]
     print(
         f"{label:14}{images:7} images   load {metrics['load_seconds']:5.1f} s   head {metrics['head_seconds']:5.1f} s   "
-        f"all layers {full:6.1f} s, {1e6 * full / images / 2:5.0f} s per million images   {metrics['memory']:5.0f} MB",
+        f"all layers {full:6.1f} s, {images / full:5.0f} images/s   {metrics['memory']:5.0f} MB",
         flush=True,
     )
 
