@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
+from helpers.data import UserError
 from helpers.models import initialize_model, split_head
 from tools import pretrain_backbone
 from tools.pretrain_backbone import (
@@ -127,7 +128,7 @@ def test_a_chunk_that_was_half_written_is_drawn_again(options, monkeypatch):
     options.work.mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(pretrain_backbone.np, "save", stop_halfway)
-        with pytest.raises(OSError, match="full"):
+        with pytest.raises(UserError, match="full"):
             draw_chunk(("pictures", 0, 200, SPECIES, SIZE, path))
     assert not path.exists()
     draw_chunk(("pictures", 0, 200, SPECIES, SIZE, path))
