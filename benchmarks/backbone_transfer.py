@@ -17,9 +17,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.linked_data import link_data
 from benchmarks.usual_recipe import spread
 from helpers import train
-from helpers.data import BatchLoader, UserError, class_folders, data_dir, decode_split, image_files, normalize_batch
+from helpers.data import BatchLoader, data_dir, decode_split, normalize_batch
+from helpers.images import UserError, image_files
 from helpers.models import initialize_model
 from helpers.training import compute_features
 
@@ -29,16 +31,9 @@ EPOCHS, LEAST_STEPS, BATCH = 12, 120, 64  # of fine-tuning; small sets are seen 
 
 
 def subset(root: Path, target: Path, per_class: int | None, seed: int) -> Path:
-    """A data folder of links with `per_class` random training images of each class (None: all) and the same valid/."""
+    """A data folder with `per_class` random training images of each class (None: all)."""
     rng = np.random.default_rng(seed)
-    for name in class_folders(root / "train"):
-        files = image_files(root / "train" / name)
-        chosen = files if per_class is None else [files[i] for i in rng.permutation(len(files))[:per_class]]
-        (target / "train" / name).mkdir(parents=True)
-        for path in chosen:
-            (target / "train" / name / path.name).symlink_to(path.resolve())
-    (target / "valid").symlink_to((root / "valid").resolve())
-    return target
+    return link_data(root, target, lambda files: [files[i] for i in sorted(rng.permutation(len(files))[:per_class])])
 
 
 def features(model: torch.nn.Module, pixels: torch.Tensor) -> np.ndarray:

@@ -15,20 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from helpers.data import class_folders, data_dir, image_files
+from benchmarks.linked_data import link_data
+from helpers.data import data_dir
 
 TRAIN = ["-m", "helpers.train", "--weights", "none", "--head-epochs", "1", "--full-epochs", "1"]
-
-
-def grow(root: Path, target: Path, times: int) -> Path:
-    """A data folder with every training image of `root` so many times, and the same valid/."""
-    for name in class_folders(root / "train"):
-        (target / "train" / name).mkdir(parents=True)
-        for path in image_files(root / "train" / name):
-            for copy in range(times):
-                (target / "train" / name / f"{copy}_{path.name}").symlink_to(path.resolve())
-    (target / "valid").symlink_to((root / "valid").resolve())
-    return target
 
 
 def family(pid: int) -> list[int]:
@@ -86,7 +76,8 @@ def main() -> None:
     root = options.data or data_dir()
     for times in (1, 4, 16):
         with tempfile.TemporaryDirectory() as folder:
-            show(f"{times} x", run(grow(root, Path(folder) / "data", times)))
+            grown = link_data(root, Path(folder) / "data", lambda files, times=times: files * times)
+            show(f"{times} x", run(grown))
     for _ in range(options.repeats):
         for processes in (1, 2):
             show(f"{processes} process{'es' if processes > 1 else ''}", run(root, processes))

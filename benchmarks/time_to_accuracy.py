@@ -23,7 +23,6 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmarks.usual_recipe import FULL_EPOCHS, HEAD_EPOCHS, spread, usual_recipe
 from helpers import train, training
@@ -145,13 +144,9 @@ def report_head(runs: dict[str, list[dict]]) -> None:
 def rates(root: Path, weights: str, batch_size: int = 128) -> dict[str, float]:
     """Images per second of one epoch of `helpers.train`: the loader alone, the step alone on one batch, the whole loop."""
     options = train.parse(["--data", str(root), "--out", "unused", "--weights", weights, "--batch-size", str(batch_size)])
-    images = [train.decode_split(root, split, size) for split, size in (("train", 80), ("valid", 64))]
-    run = train.Run(options, *images, {}, {})
-    train.set_parameter_requires_grad(run.model, False)
-    batches, criterion = run.batches["train"], torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(run.model.parameters(), lr=1e-3, momentum=0.9)
-    averaged = AveragedModel(run.model, multi_avg_fn=get_ema_multi_avg_fn(train.AVERAGED), use_buffers=True)
-    optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(run.model))
+    run = train.Run(options, *train.decode_both(root, options), {}, {})
+    batches, criterion = run.shares["train"], torch.nn.CrossEntropyLoss()
+    optimizer, _ = run.all_layers()
     one_batch = next(iter(batches))
 
     def per_second(work) -> float:

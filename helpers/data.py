@@ -1,4 +1,4 @@
-"""Find, check, name and load the pictures.
+"""Find, check and name the pictures of a data folder, and load them as tensors.
 
 A data folder has `train/` and `valid/` (and perhaps `test/`), each with one folder of images per class: torchvision's
 ImageFolder layout. `FLOWER_DATA` points to one; without it the rendered flowers that come with the course are used.
@@ -16,19 +16,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.datasets import ImageFolder
-from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
+
+from helpers.images import UserError, image_files, load_image, middle_square
 
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the three channels, for values in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-class UserError(ValueError):
-    """Something the user can put right; the text says in one sentence what is wrong and what to do."""
 
 
 # ---- the folder ----------------------------------------------------------------------------------------------------
@@ -41,12 +37,6 @@ def data_dir() -> Path:
         return check_data(PROJECT / "flower_data")
     root = Path(wanted).expanduser()
     return check_data(root if root.exists() or root.is_absolute() else PROJECT / root)
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The images in a folder and below it, sorted; hidden files and folders are passed over."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS and p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def class_folders(folder: Path) -> list[str]:
@@ -127,37 +117,7 @@ def _read_names(path: Path) -> dict[str, str]:
     return names
 
 
-# ---- one image -----------------------------------------------------------------------------------------------------
-
-
-def load_image(path: str | Path, least: int = 0) -> Image.Image:
-    """Read any image as 8-bit RGB, upright: grey, palette, transparent (on white), CMYK and 16-bit ones too.
-
-    least: if given, a JPEG may be decoded at reduced size, but each side stays at least this long (or the original's
-    length), which is faster. Raises UserError if the file is no image or is damaged.
-    """
-    try:
-        with Image.open(path) as image:
-            if least:
-                image.draft("RGB", (least, least))
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error).split(" '")[0] or "damaged"
-        raise UserError(f"{path} cannot be read as an image ({reason}): replace it or remove it.") from error
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":  # 16 bits and more: to 8
-        values = np.asarray(image, np.float64)
-        sixteen = image.mode.startswith("I;16") or values.max() > 255
-        top = 65535 if sixteen else 255 if values.max() > 1 else 1
-        image = Image.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+# ---- one image as a tensor --------------------------------------------------------------------------------------
 
 
 def train_transform(size: int) -> v2.Compose:
@@ -246,34 +206,45 @@ class Images(NamedTuple):
 
 def decode_square(path: Path, size: int) -> Tensor:
     """The middle square of an image, uint8 (3, size, size)."""
-    square = ImageOps.fit(load_image(path, least=2 * size), (size, size), Image.Resampling.BILINEAR)
+    square = middle_square(load_image(path, least=2 * size), size)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
 
-def decode_files(files: Sequence[Path], size: int) -> Tensor:
-    """Decode every file once, uint8 (n, 3, size, size). Raises UserError that names the unreadable ones."""
-    pixels, bad = room((len(files), 3, size, size), torch.uint8), []
+def decode_files(files: Sequence[Path], size: int) -> tuple[Tensor, dict[int, str]]:
+    """Decode every file once: pixels uint8 (n, 3, size, size), and a sentence about each unreadable file by its number."""
+    pixels, bad = room((len(files), 3, size, size), torch.uint8), {}
 
     def decode(i: int) -> None:
         try:
             pixels[i] = decode_square(files[i], size)
         except UserError as error:
-            bad.append(str(error))
+            bad[i] = str(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
         list(pool.map(decode, range(len(files))))
-    if bad:
-        more = f" ({len(bad) - 1} more files like it)" if len(bad) > 1 else ""
-        raise UserError(sorted(bad)[0] + more)
-    return pixels
+    return pixels, bad
 
 
-def decode_split(root: Path, split: str, size: int) -> Images:
-    """Decode one split of a data folder once and for all."""
+def decode_split(root: Path, split: str, size: int, skip_unreadable: bool = False) -> Images:
+    """Decode one split of a data folder once and for all.
+
+    Raises UserError that names the first unreadable image; with skip_unreadable they are named and left out.
+    """
     classes = class_folders(root / split)
     files = [(path, i) for i, name in enumerate(classes) for path in image_files(root / split / name)]
-    paths = [path for path, _ in files]
-    return Images(decode_files(paths, size), torch.tensor([label for _, label in files]), classes, paths)
+    pixels, bad = decode_files([path for path, _ in files], size)
+    if bad and not skip_unreadable:
+        more = f" ({len(bad) - 1} more files like it)" if len(bad) > 1 else ""
+        raise UserError(sorted(bad.values())[0] + more)
+    good = [i for i in range(len(files)) if i not in bad]
+    for new, old in enumerate(good if bad else ()):  # in its place: it may be large
+        pixels[new] = pixels[old]
+    for i in sorted(bad):
+        print(f"left out: {bad[i]}")
+    labels = [files[i][1] for i in good]
+    for empty in sorted(set(range(len(classes))) - set(labels))[:1]:
+        raise UserError(f"{root / split / classes[empty]} holds no readable image: add some, or remove this class everywhere.")
+    return Images(pixels[: len(good)], torch.tensor(labels), classes, [files[i][0] for i in good])
 
 
 def few_images(images: Images, classes: Sequence[int], most: int) -> Images:

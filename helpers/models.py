@@ -8,11 +8,13 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from helpers.data import PROJECT, UserError
+from helpers.data import PROJECT
+from helpers.images import UserError
 
 WEIGHTS_FILE = PROJECT / "helpers" / "weights" / "flora_resnet18.safetensors"
 
@@ -147,6 +149,32 @@ def split_head(model: nn.Module) -> tuple[nn.Module, nn.Module]:
     backbone = copy.deepcopy(model, memo=shared)  # new modules around the same tensors
     backbone.set_submodule(path, nn.Identity())
     return backbone, model.get_submodule(path)
+
+
+class SmallMapConv2d(nn.Conv2d):
+    """A convolution that, on the CPU, makes maps of few places by one matrix product (Chellapilla et al. 2006).
+
+    There torch's own way spends more time on arranging the many weights than on the sums (benchmarks/small_maps.py).
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        reach = zip(maps.shape[2:], self.padding, self.kernel_size, self.stride, strict=True)
+        height, width = ((size + 2 * padding - kernel) // stride + 1 for size, padding, kernel, stride in reach)
+        if maps.device.type != "cpu" or height * width > 9:
+            return super().forward(maps)
+        patches = F.unfold(maps, self.kernel_size, padding=self.padding, stride=self.stride)  # (n, in * kernel, places)
+        rows = patches.transpose(1, 2).flatten(0, 1)  # a plain matrix: with three dimensions, linear can be slow
+        sums = F.linear(rows, self.weight.flatten(1), self.bias)  # (n * places, out)
+        return sums.view(len(maps), height, width, -1).permute(0, 3, 1, 2)
+
+
+def speed_up_small_maps(model: nn.Module) -> nn.Module:
+    """Turn every plain 3x3 convolution of the model into one that is faster on small maps, with the same weights."""
+    for module in model.modules():
+        plain = type(module) is nn.Conv2d and module.groups == 1 and module.dilation == (1, 1)
+        if plain and module.kernel_size == (3, 3) and module.padding_mode == "zeros" and not isinstance(module.padding, str):
+            module.__class__ = SmallMapConv2d
+    return model
 
 
 def parameter_groups(model: nn.Module, head_rate: float, body_rate: float, weight_decay: float = 0.0) -> list[dict]:

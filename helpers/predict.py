@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from helpers.data import UserError
+from helpers.images import UserError
 from helpers.prediction import collect_images, load_model, predict_files, write_csv
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from helpers.data import IMAGENET_MEAN, IMAGENET_STD, UserError, decode_square, image_files, normalize_batch
+from helpers.data import IMAGENET_MEAN, IMAGENET_STD, decode_square, normalize_batch
+from helpers.images import UserError, image_files
 from helpers.models import initialize_model
 from helpers.training import load_checkpoint, progress, save_checkpoint, write_atomically
 

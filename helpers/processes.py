@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce as all_reduce_with_gradient
 from torch.nn.parallel import DistributedDataParallel
 
-from helpers.data import UserError
+from helpers.images import UserError
 
 
 def join_processes() -> None:

@@ -5,14 +5,17 @@ history.csv and metrics.json. On several processes: torchrun --nproc-per-node=2 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -29,7 +32,13 @@ from helpers.data import (
     normalize_batch,
     split_card,
 )
-from helpers.models import default_weights, initialize_model, parameter_groups, set_parameter_requires_grad
+from helpers.models import (
+    default_weights,
+    initialize_model,
+    parameter_groups,
+    set_parameter_requires_grad,
+    speed_up_small_maps,
+)
 from helpers.prediction import save_model
 from helpers.processes import agree, distribute, join_processes, leave_processes, rank_and_world
 from helpers.training import (
@@ -72,6 +81,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--skip-unreadable", action="store_true", help="name unreadable images and train without them")
     options = parser.parse_args(arguments)
     if min(options.head_epochs, options.full_epochs) < 0 or options.head_epochs + options.full_epochs == 0:
         parser.error("--head-epochs and --full-epochs must be 0 or more, and not both 0")
@@ -80,17 +90,31 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def prepare_out(out: Path, resume: bool) -> None:
-    """Find out before the work starts whether the results can be written, and never overwrite an older run."""
+@contextlib.contextmanager
+def only_run_in(out: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system frees however the process ends. Raises UserError if another run holds it."""
+    if rank_and_world()[0] > 0:  # of several processes, only the first writes
+        yield
+        return
+    probe = out / ".writable"
+    write_atomically(probe, lambda temporary: temporary.write_text("ok"))  # also makes the folder
+    probe.unlink()
+    try:
+        with FileLock(out / ".lock", blocking=False):
+            for left in out.glob(".*.*.[0-9]*"):  # by a process that was killed while it wrote
+                left.unlink()
+            yield
+    except Timeout:
+        raise UserError(f"Another run is writing to {out}: wait for its end, or choose another --out.") from None
+
+
+def check_out(out: Path, resume: bool) -> None:
+    """Never overwrite an older run, nor resume one that is not there."""
     last = out / "last.pt"
     if resume and not last.is_file():
         raise UserError(f"There is nothing to resume in {out}: leave out --resume, or name the folder of the stopped run.")
     if not resume and last.exists():
         raise UserError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
-    probe = out / ".writable"
-    write_atomically(probe, lambda temporary: temporary.write_text("ok"))
-    if rank_and_world()[0] == 0:  # of several processes, only the first has written it
-        probe.unlink()
 
 
 class Run:
@@ -112,9 +136,9 @@ class Run:
         self.precision = torch.bfloat16 if agree(choose_precision(self.device) is not None) else None
         torch.manual_seed(options.seed)
         model = initialize_model("resnet18", len(train.classes), feature_extract=True, weights=options.weights)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.batches = self._loaders(train, valid, 0, 1)
-        self.shares = self._loaders(train, valid, *rank_and_world())
+        self.model = speed_up_small_maps(model.to(self.device, memory_format=torch.channels_last))
+        self.batches = self._loaders(train, valid, 0, 1)  # whole, for the head
+        self.shares = self._loaders(train, valid, *rank_and_world())  # this process's part of them, for all layers
 
     def _loaders(self, train: Images, valid: Images, rank: int, world: int) -> dict[str, BatchLoader]:
         """The share of process `rank` of `world` in every batch."""
@@ -150,18 +174,23 @@ class Run:
             self.save_best(self.model)
         self.seconds["head_seconds"] = time.perf_counter() - start
 
+    def all_layers(self) -> tuple[torch.optim.Optimizer, AveragedModel]:
+        """Let all layers learn: the optimizer, and the running average of the weights, which follows its steps."""
+        set_parameter_requires_grad(self.model, False)
+        rate = SCRATCH_RATE if self.options.weights == "none" else FINE_RATE
+        groups = parameter_groups(self.model, rate, rate, WEIGHT_DECAY)
+        optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+        # The average is good while the rate is still high, so fewer epochs do (Izmailov et al. 2018).
+        averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED), use_buffers=True)
+        optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(self.model))
+        return optimizer, averaged
+
     def full_phase(self, state: dict | None = None) -> None:
         """Train all layers; `state` is the checkpoint that `restore` took over, to go on from."""
         options = self.options
-        set_parameter_requires_grad(self.model, False)
-        rate = SCRATCH_RATE if options.weights == "none" else FINE_RATE
-        groups = parameter_groups(self.model, rate, rate, WEIGHT_DECAY)
-        optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+        optimizer, averaged = self.all_layers()
         steps = max(2, options.full_epochs * len(self.batches["train"]))
-        scheduler = OneCycleLR(optimizer, rate, total_steps=steps)
-        # A running average of the weights is good while the rate is still high, so fewer epochs do (Izmailov et al. 2018).
-        averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED), use_buffers=True)
-        optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(self.model))
+        scheduler = OneCycleLR(optimizer, optimizer.param_groups[0]["lr"], total_steps=steps)
         torch.manual_seed(options.seed + 1)
         first = 0
         if state and state["epoch"]:
@@ -227,14 +256,24 @@ class Run:
         self.saved = self.best.accuracy
 
 
+def decode_both(root: Path, options: argparse.Namespace) -> tuple[Images, Images]:
+    """The training images, with room for crops, and the validation images."""
+    sizes = {"train": round(ROOM * options.image_size), "valid": options.image_size}
+    return tuple(decode_split(root, split, size, options.skip_unreadable) for split, size in sizes.items())
+
+
 def train(options: argparse.Namespace) -> dict:
     """Carry out the run and return its metrics (also written to metrics.json)."""
+    with only_run_in(options.out):
+        check_out(options.out, options.resume)
+        return _train(options)
+
+
+def _train(options: argparse.Namespace) -> dict:
     begin = time.perf_counter()
-    prepare_out(options.out, options.resume)
     state = load_checkpoint(options.out / "last.pt") if options.resume else None
     root = check_data(options.data) if options.data else data_dir()
-    train_images = decode_split(root, "train", round(ROOM * options.image_size))
-    valid_images = decode_split(root, "valid", options.image_size)
+    train_images, valid_images = decode_both(root, options)
     card = split_card(root)
     if len(train_images.labels) < 2:
         raise UserError(f"{root / 'train'} holds a single image: a network needs at least two to learn from.")

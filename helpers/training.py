@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from tqdm import tqdm
 
-from helpers.data import BatchLoader, UserError, room
+from helpers.data import BatchLoader, room
+from helpers.images import UserError
 from helpers.models import head_paths, split_head, train_mode
 from helpers.processes import add_up, rank_and_world
 
@@ -169,17 +170,19 @@ def compute_features(
     backbone, _ = split_head(model)
     device = next(model.parameters()).device
     backbone.eval()
-    features, labels, n = None, [], 0
-    with torch.no_grad(), torch.autocast(device.type, precision, enabled=precision is not None):
+    features, labels, n = None, None, 0
+    with torch.no_grad():
         for view in range(views):
             for inputs, targets in progress(batches, f"features {view + 1}/{views}"):
-                rows = backbone(inputs.to(device)).float().cpu()
+                with torch.autocast(device.type, precision, enabled=precision is not None):  # not the augmentation
+                    rows = backbone(inputs.to(device)).float()
                 if features is None:  # the first batch is a full one
-                    features = room((views * len(batches) * len(rows), *rows.shape[1:]), rows.dtype)
-                features[n : n + len(rows)] = rows
-                labels.append(targets.cpu())
+                    most = views * len(batches) * len(rows)
+                    features, labels = room((most, *rows.shape[1:]), rows.dtype), room((most,), torch.int64)
+                # A list of many small tensors would keep the memory of the large ones around them from being used again.
+                features[n : n + len(rows)], labels[n : n + len(rows)] = rows, targets
                 n += len(rows)
-    return features[:n], torch.cat(labels)
+    return features[:n], labels[:n]
 
 
 def train_head(
@@ -230,8 +233,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        raise UserError(f"{path} could not be written ({error}): free some space or choose another folder.") from error
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # torch.save hides the system's reason there
+        reason = getattr(cause, "strerror", None) or str(error).partition("\n")[0]
+        raise UserError(f"{path} could not be written ({reason}): free some space or choose another folder.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -239,7 +244,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def save_checkpoint(path: Path, content: dict) -> None:
     """Write tensors and plain values so that `load_checkpoint` can read them back."""
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:  # given a path, torch.save would not tell why it failed
+            torch.save(content, file)
+
+    write_atomically(path, write)
 
 
 def load_checkpoint(path: Path) -> dict:

@@ -17,6 +17,7 @@ from conftest import COLOURS, Hostile, is_one_sentence, make_data, noisy, save
 from PIL import Image
 
 from helpers import data, predict, train, training
+from helpers.models import SmallMapConv2d
 from helpers.training import load_checkpoint, save_checkpoint
 
 NAMES = {"1": "pink primrose", "10": "globe thistle", "2": "hard-leaved pocket orchid"}
@@ -36,7 +37,7 @@ def line(root: Path, out: Path, *more, head: int = 3, full: int = 2) -> list[str
 
 
 def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
 def assert_fails(capsys, status: int, *words) -> str:
@@ -226,6 +227,54 @@ def test_an_unreadable_training_image_is_named(flowers, tmp_path, tiny, capsys):
     assert_fails(capsys, train.main(line(root, tmp_path / "run")), root / "train" / "10" / "03.png")
 
 
+def test_an_unreadable_training_image_is_left_out_when_asked(flowers, tmp_path, tiny, capsys):
+    root = tmp_path / "data"
+    shutil.copytree(flowers, root)
+    (root / "train" / "10" / "03.png").write_text("spoilt")
+    (root / "valid" / "2" / "01.png").write_text("spoilt")
+    assert train.main(line(root, tmp_path / "run", "--skip-unreadable")) == 0
+    assert capsys.readouterr().out.count("left out: ") == 2
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert (metrics["train_images"], metrics["valid_images"]) == (35, 11)
+
+
+def test_a_second_run_in_the_same_folder_is_refused_while_the_first_goes_on(flowers, tmp_path, tiny, capsys, monkeypatch):
+    out, second = tmp_path / "run", []
+    decode = train.decode_both
+
+    def meanwhile(*arguments):
+        if not second:
+            second.append(0)
+            other = subprocess.run([sys.executable, "-m", "helpers.train", *line(flowers, out)], capture_output=True, text=True)
+            second[0] = other
+        return decode(*arguments)
+
+    monkeypatch.setattr(train, "decode_both", meanwhile)
+    assert train.main(line(flowers, out)) == 0
+    assert second[0].returncode == 2
+    assert second[0].stderr.startswith(f"error: Another run is writing to {out}")
+    assert is_one_sentence(second[0].stderr)
+    assert files_in(out) == FILES
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(flowers, tmp_path, tiny):
+    out = tmp_path / "run"
+    out.mkdir()
+    left = [out / name for name in (".best.pt.4711", ".last.pt.12", ".history.csv.999")]
+    for path in left:
+        path.write_bytes(b"half")
+    (out / ".notes.txt").write_text("mine")
+    assert train.main(line(flowers, out)) == 0
+    assert files_in(out) == [".notes.txt", *FILES]
+
+
+def test_the_network_in_training_is_fast_on_small_maps(flowers, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(train.Run, "full_phase", lambda run, state: seen.append(run.model))
+    assert train.main(line(flowers, tmp_path / "run")) == 0
+    assert isinstance(seen[0].layer4[1].conv2, SmallMapConv2d)
+
+
 def test_a_bad_data_folder_is_named(tmp_path, capsys):
     assert_fails(capsys, train.main(line(tmp_path / "nowhere", tmp_path / "run")), tmp_path / "nowhere")
 
@@ -241,8 +290,8 @@ def test_a_folder_that_cannot_be_written_is_named_before_the_work_begins(flowers
 
 
 def test_a_disk_that_fills_up_during_the_run_is_told(flowers, tmp_path, tiny, capsys, monkeypatch):
-    def full(content, path):
-        path.write_bytes(b"half")
+    def full(content, file):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", full)

@@ -23,7 +23,6 @@ from helpers.data import (
     check_data,
     class_folders,
     data_dir,
-    decode_files,
     decode_split,
     decode_square,
     few_images,
@@ -439,24 +438,51 @@ def test_a_missing_image_is_called_missing(tmp_path):
         load_image(tmp_path / "nowhere.jpg")
 
 
-def test_decode_files_names_the_first_unreadable_file_and_counts_the_others(tmp_path):
-    files = [save(noisy(LEFT), tmp_path / f"{i}.png") for i in range(6)]
-    for i in (4, 1, 3):
-        files[i].write_text("spoilt")
+@pytest.fixture
+def spoilt(tmp_path):
+    """A data folder in which some files are damaged."""
+    root = make_data(tmp_path / "data", train=4, valid=2)
+    for name in ("1/02", "10/00", "10/03"):
+        (root / "train" / f"{name}.png").write_text("spoilt")
+    return root
+
+
+def test_decoding_a_split_names_the_first_unreadable_file_and_counts_the_others(spoilt):
     with pytest.raises(UserError) as error:
-        decode_files(files, 8)
-    assert str(files[1]) in str(error.value)
-    assert str(files[3]) not in str(error.value)
+        decode_split(spoilt, "train", 8)
+    assert str(spoilt / "train" / "1" / "02.png") in str(error.value)
+    assert "10" not in str(error.value).replace(str(spoilt), "")
     assert "2 more" in str(error.value)
     assert is_one_sentence(str(error.value))
 
 
-def test_decode_files_counts_no_others_when_one_file_is_unreadable(tmp_path):
-    files = [save(noisy(LEFT), tmp_path / f"{i}.png") for i in range(3)]
-    files[2].unlink()
-    with pytest.raises(UserError, match=r"2\.png") as error:
-        decode_files(files, 8)
+def test_decoding_a_split_counts_no_others_when_one_file_is_unreadable(spoilt):
+    for name in ("00", "03"):
+        (spoilt / "train" / "10" / f"{name}.png").unlink()
+    with pytest.raises(UserError, match=r"02\.png") as error:
+        decode_split(spoilt, "train", 8)
     assert "more" not in str(error.value)
+
+
+def test_unreadable_files_are_named_and_left_out_when_asked(spoilt, capsys):
+    images = decode_split(spoilt, "train", 8, skip_unreadable=True)
+    said = capsys.readouterr().out.splitlines()
+    assert [text.split(" cannot")[0] for text in said] == [
+        f"left out: {spoilt / 'train' / name}.png" for name in ("1/02", "10/00", "10/03")
+    ]
+    assert len(images.pixels) == len(images.labels) == len(images.files) == 9
+    for pixels, label, path in zip(images.pixels, images.labels, images.files, strict=True):
+        assert torch.equal(pixels, decode_square(path, 8))
+        assert path.parent.name == images.classes[label]
+
+
+def test_a_class_without_a_readable_image_is_named(spoilt):
+    for path in (spoilt / "train" / "2").iterdir():
+        path.write_text("spoilt")
+    with pytest.raises(UserError) as error:
+        decode_split(spoilt, "train", 8, skip_unreadable=True)
+    assert str(spoilt / "train" / "2") in str(error.value)
+    assert is_one_sentence(str(error.value))
 
 
 @pytest.fixture

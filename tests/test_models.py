@@ -1,5 +1,6 @@
 """Building, freezing and taking apart networks."""
 
+import copy
 import hashlib
 import io
 import pickle
@@ -13,13 +14,15 @@ import pytest
 import torch
 from conftest import Hostile, is_one_sentence
 from safetensors.torch import load_file, save_file
+from torch import nn
 from torch.nn.functional import cross_entropy
 from torchvision.models import densenet121, inception_v3, resnet18, resnet34
 
-from helpers.data import UserError
+from helpers.images import UserError
 from helpers.models import (
     MODELS,
     WEIGHTS_FILE,
+    SmallMapConv2d,
     count_parameters,
     default_weights,
     head_paths,
@@ -28,6 +31,7 @@ from helpers.models import (
     load_backbone,
     parameter_groups,
     set_parameter_requires_grad,
+    speed_up_small_maps,
     split_head,
     train_mode,
 )
@@ -453,3 +457,51 @@ def test_an_optimizer_takes_the_groups():
     model = initialize_model("resnet18", 5, False, weights="none")
     optimizer = torch.optim.SGD(parameter_groups(model, 0.1, 0.01, 0.5), lr=1)
     assert sorted(group["lr"] for group in optimizer.param_groups) == [0.01, 0.01, 0.1, 0.1]
+
+
+# ---- small maps ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 9])
+@pytest.mark.parametrize("stride", [1, 2, (1, 2)])
+@pytest.mark.parametrize("padding", [0, 1, (1, 0)])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_small_map_is_convolved_as_by_torch(size, stride, padding, bias, layout):
+    if padding != 1 and size < 3:
+        pytest.skip("the kernel does not fit")
+    usual = nn.Conv2d(5, 7, 3, stride, padding, bias=bias).to(memory_format=layout)
+    fast = speed_up_small_maps(copy.deepcopy(usual))
+    results = []
+    for layer in (usual, fast):
+        maps = torch.randn(4, 5, size, size, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        output = layer(maps.to(memory_format=layout))
+        (output**2).sum().backward()
+        results.append([output, maps.grad, *(p.grad for p in layer.parameters())])
+    for expected, found in zip(*results, strict=True):
+        assert found.shape == expected.shape
+        assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_small_maps_do_not_pass_torchs_convolution_and_large_ones_do(monkeypatch):
+    calls = []
+    monkeypatch.setattr(nn.Conv2d, "forward", lambda self, maps: calls.append(maps.shape[-1]) or maps)
+    layer = speed_up_small_maps(nn.Conv2d(3, 3, 3, padding=1))
+    for size in (2, 3, 4, 5):
+        layer(torch.zeros(1, 3, size, size))
+    assert calls == [4, 5]
+
+
+def test_only_plain_convolutions_are_sped_up_and_their_names_stay():
+    model = nn.Sequential(
+        nn.Conv2d(4, 4, 3),
+        nn.Conv2d(4, 4, 1),
+        nn.Conv2d(4, 4, 3, groups=2),
+        nn.Conv2d(4, 4, 3, dilation=2),
+        nn.Conv2d(4, 4, 3, padding="same"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
+    )
+    names = list(model.state_dict())
+    speed_up_small_maps(model)
+    assert [type(layer) is SmallMapConv2d for layer in model] == [True] + 5 * [False]
+    assert list(model.state_dict()) == names

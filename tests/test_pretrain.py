@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from helpers.data import UserError
+from helpers.images import UserError
 from helpers.models import initialize_model, split_head
 from tools import pretrain_backbone
 from tools.pretrain_backbone import (

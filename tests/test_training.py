@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import gc
 import os
 import pickle
 from collections import OrderedDict
@@ -435,6 +436,29 @@ def test_features_of_several_views_stand_one_after_the_other(frozen, monkeypatch
     assert torch.equal(labels, expected.repeat(3))
 
 
+def test_computing_features_keeps_nothing_of_a_batch(frozen, monkeypatch):
+    """Small tensors that stay between large ones that go would make the memory grow with every batch."""
+    model, batches = frozen
+    alive = []
+
+    def watch(items, label):
+        for item in items:
+            alive.append(sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects()))
+            yield item
+
+    monkeypatch.setattr(training, "progress", watch)
+    compute_features(model, batches["valid"], views=5)
+    assert len(set(alive[3:])) == 1
+
+
+def test_the_augmentation_of_features_stays_in_float32(frozen):
+    model, batches = frozen
+    seen = []
+    batches["valid"].transform = lambda pixels: seen.append(torch.is_autocast_enabled("cpu")) or normalize_batch(pixels)
+    compute_features(model, batches["valid"], torch.bfloat16)
+    assert not any(seen)
+
+
 def test_the_measured_network_is_the_one_that_is_kept(frozen):
     model, batches = frozen
     other = initialize_model("resnet18", 2, True, weights="none")
@@ -574,6 +598,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file_whole(tmp_path, kind):
     assert load_checkpoint(path) == {"epoch": 1}
     assert files_in(tmp_path) == ["best.pt"]
     assert is_one_sentence(str(error.value))
+    assert os.strerror(errno.EFBIG) in str(error.value)
 
 
 @pytest.mark.parametrize("path", ["file/below", "file/deep/below", "folder"])

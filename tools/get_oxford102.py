@@ -21,7 +21,8 @@ from torchvision.datasets import Flowers102
 from torchvision.datasets.utils import check_integrity
 from tqdm import tqdm
 
-from helpers.data import PROJECT, UserError
+from helpers.data import PROJECT
+from helpers.images import UserError
 
 # image number, class number, split of the tutorials; agrees with the authors' labels.
 TUTORIAL_SPLIT = Path(__file__).with_name("oxford102_split.csv")
