@@ -10,7 +10,10 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tif
 
 
 class UserError(ValueError):
-    """Something the user can put right; the text says in one sentence what is wrong and what to do."""
+    """Something the user can put right; the text says in one sentence, on one line, what is wrong and what to do."""
+
+    def __init__(self, sentence: str):
+        super().__init__(sentence.replace("\n", "\\n"))  # a file name may hold a line break
 
 
 def image_files(folder: Path) -> list[Path]:

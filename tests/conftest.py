@@ -1,5 +1,9 @@
 """Small pictures, data folders and networks that several test files share."""
 
+import contextlib
+import os
+import shutil
+import subprocess
 from collections import OrderedDict
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import resnet18
 
-from helpers import models
+from helpers import export, models, train
 
 # Text order of the folders is 1, 10, 2: index, folder and flower name are three different things.
 COLOURS = {"1": (210, 40, 40), "10": (40, 180, 60), "2": (50, 60, 210)}
@@ -94,6 +98,68 @@ def tiny(monkeypatch):
 def is_one_sentence(text: str) -> bool:
     """One line that ends like a sentence (perhaps with a remark in brackets)."""
     return "\n" not in text.strip() and text.strip().endswith((".", ")")) and "Traceback" not in text
+
+
+def line(root: Path, out: Path, *more, head: int = 3, full: int = 2) -> list[str]:
+    """Arguments of a short run of helpers.train from random weights."""
+    options = {"--data": root, "--out": out, "--weights": "none", "--head-epochs": head, "--full-epochs": full}
+    options |= {"--image-size": 32, "--batch-size": 12}
+    return [*(str(part) for pair in options.items() for part in pair), *more]
+
+
+@pytest.fixture(scope="session")
+def trained(flowers, tmp_path_factory):
+    """The folder of a finished run of the real network on three colours; not to be changed."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "choose_precision", lambda device: None)
+        assert train.main(line(flowers, out, head=8, full=3)) == 0
+    return out
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory) -> Path:
+    """The trained network as an ONNX file."""
+    path = tmp_path_factory.mktemp("exported") / "flowers.onnx"
+    assert export.main(["--checkpoint", str(trained / "best.pt"), "--out", str(path)]) == 0
+    return path
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str):
+    """A small file system of its own in the folder; skips the test where that is not allowed."""
+    folder.mkdir()
+    line = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(line, capture_output=True).returncode:
+        pytest.skip("a file system can be mounted by root only")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk with room for 1 MB."""
+    with mounted(tmp_path / "disk", "size=1m") as folder:
+        yield folder
+
+
+@pytest.fixture
+def read_only_folder(tmp_path):
+    """A folder that nobody may write into."""
+    if os.name == "posix" and os.geteuid() == 0:  # permissions do not bind root: the file system itself must refuse
+        with mounted(tmp_path / "locked", "ro") as folder:
+            yield folder
+        return
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0o500)
+    if os.access(folder, os.W_OK):
+        pytest.skip("folders cannot be locked on this system")
+    yield folder
+    folder.chmod(0o700)
 
 
 class Hostile:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import COLOURS, Hostile, is_one_sentence, make_data, noisy, save
+from conftest import COLOURS, Hostile, is_one_sentence, line, make_data, noisy, save
 from PIL import Image
 
 from helpers import data, predict, train, training
@@ -28,12 +28,6 @@ FILES = ["best.pt", "history.csv", "last.pt", "metrics.json"]
 def float32(monkeypatch):
     """Which precision is faster is a matter of the machine's load; runs that are compared must not depend on it."""
     monkeypatch.setattr(train, "choose_precision", lambda device: None)
-
-
-def line(root: Path, out: Path, *more, head: int = 3, full: int = 2) -> list[str]:
-    options = {"--data": root, "--out": out, "--weights": "none", "--head-epochs": head, "--full-epochs": full}
-    options |= {"--image-size": 32, "--batch-size": 12}
-    return [*(str(part) for pair in options.items() for part in pair), *more]
 
 
 def files_in(folder: Path) -> list[str]:
@@ -68,17 +62,6 @@ def assert_same_run(out: Path, other: Path) -> None:
 
 
 # ---- training ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def trained(flowers, tmp_path_factory):
-    """A finished run of the real network on three colours; not to be changed."""
-    out = tmp_path_factory.mktemp("trained") / "run"
-    torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "choose_precision", lambda device: None)
-        assert train.main(line(flowers, out, head=8, full=3)) == 0
-    return out
 
 
 def test_a_run_writes_its_four_files(trained):

@@ -1,0 +1,77 @@
+"""Take a trained model out of PyTorch: python -m helpers.export --checkpoint best.pt --out flowers.onnx
+
+The file holds everything: the network with its normalisation and softmax, and, as text, the classes, names and image size.
+`helpers.onnx_model` and `helpers.serve` use it without PyTorch.
+"""
+
+import argparse
+import copy
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from helpers.data import UserError
+from helpers.prediction import Predictor, load_model
+from helpers.training import write_atomically
+
+
+class Whole(nn.Module):
+    """From bytes to probabilities: normalisation, network, softmax. Nothing is left that one could forget."""
+
+    def __init__(self, predictor: Predictor, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        self.network = copy.deepcopy(predictor.model)  # the predictor keeps its own precision
+        self.register_buffer("mean", torch.tensor(predictor.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(predictor.std).view(1, 3, 1, 1))
+        self.to(dtype).eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """uint8 (batch, 3, size, size) -> float32 (batch, classes), each row sums to 1."""
+        scaled = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
+        return self.network(scaled).float().softmax(1)
+
+
+def export_onnx(predictor: Predictor, path: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write a trained model as ONNX with a batch of any size. dtype: torch.float16 halves the file.
+
+    Raises UserError if the file cannot be written.
+    """
+    size = predictor.image_size
+    example = torch.zeros(2, 3, size, size, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's exporter about itself
+        program = torch.onnx.export(
+            Whole(predictor, dtype), (example,), input_names=["pixels"], output_names=["probabilities"],
+            dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}}, verbose=False,
+        )  # fmt: skip
+    model = program.model_proto
+    facts = {"classes": predictor.classes, "names": predictor.names, "image_size": size}
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in facts.items()})
+    write_atomically(path, lambda temporary: temporary.write_bytes(model.SerializeToString()))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.export", description="Write a trained model as one ONNX file.")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="best.pt, written by helpers.train")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write, for example flowers.onnx")
+    parser.add_argument("--half", action="store_true", help="16-bit weights: half the file")
+    options = parser.parse_args(arguments)
+    try:
+        export_onnx(load_model(options.checkpoint), options.out, torch.float16 if options.half else torch.float32)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

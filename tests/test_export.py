@@ -1,0 +1,159 @@
+"""A trained model as one ONNX file, and the predictor that needs nothing else."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from conftest import is_one_sentence, noisy
+from PIL import Image
+
+from helpers import export
+from helpers.data import decode_split, decode_square
+from helpers.images import UserError, load_image
+from helpers.onnx_model import best, load_onnx, probabilities
+from helpers.prediction import load_model
+from helpers.prediction import probabilities as torch_probabilities
+
+
+@pytest.fixture(scope="module")
+def model(exported):
+    return load_onnx(exported)
+
+
+def test_the_file_knows_its_classes_names_and_image_size(model):
+    assert model.classes == ["1", "10", "2"]
+    assert model.names["10"] == "globe thistle"
+    assert model.image_size == 32
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 500])
+def test_a_batch_of_any_size_gets_the_probabilities_of_pytorch(model, trained, n):
+    pixels = torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(n))
+    found = model.session.run(None, {"pixels": pixels.numpy()})[0]
+    expected = torch_probabilities(load_model(trained / "best.pt"), pixels).numpy()
+    assert found.dtype == np.float32
+    assert found.shape == (n, 3)
+    assert np.abs(found - expected).max() < 1e-4
+    assert expected.std() > 0.01  # not all the same
+
+
+def test_half_precision_halves_the_file_and_names_the_same_flowers(exported, trained, flowers, tmp_path):
+    half = tmp_path / "half.onnx"
+    assert export.main(["--checkpoint", str(trained / "best.pt"), "--out", str(half), "--half"]) == 0
+    assert 0.45 < half.stat().st_size / exported.stat().st_size < 0.55
+    valid = decode_split(flowers, "valid", 32)
+    answers = load_onnx(half).session.run(None, {"pixels": valid.pixels.numpy()})[0]
+    assert answers.argmax(1).tolist() == valid.labels.tolist()
+
+
+def test_the_names_of_a_picture_come_best_first(model, flowers):
+    for path in sorted((flowers / "valid").rglob("*.png")):
+        guesses = best(model, load_image(path))
+        assert guesses[0][0] == model.names[path.parent.name]
+        assert [p for _, p in guesses] == sorted((p for _, p in guesses), reverse=True)
+        assert abs(sum(p for _, p in guesses) - 1) < 1e-5
+    assert len(best(model, load_image(path), top=2)) == 2
+
+
+def test_pictures_of_any_shape_are_cut_as_in_training(model, trained, tmp_path):
+    wide = noisy((210, 40, 40), size=(90, 33))
+    wide.save(tmp_path / "wide.png")
+    pixels = decode_square(tmp_path / "wide.png", 32)[None]
+    expected = torch_probabilities(load_model(trained / "best.pt"), pixels).numpy()
+    assert np.abs(probabilities(model, [wide]) - expected).max() < 1e-4
+
+
+def test_exporting_in_half_precision_leaves_the_model_as_it_was(trained, tmp_path):
+    predictor = load_model(trained / "best.pt")
+    export.export_onnx(predictor, tmp_path / "half.onnx", torch.float16)
+    assert {p.dtype for p in predictor.model.parameters()} == {torch.float32}
+
+
+def test_exporting_says_nothing_of_its_own(trained, tmp_path):
+    line = [sys.executable, "-m", "helpers.export", "--checkpoint", trained / "best.pt", "--out", tmp_path / "flowers.onnx"]
+    result = subprocess.run(list(map(str, line)), capture_output=True, text=True)
+    assert result.stderr == ""
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_the_predictor_runs_without_pytorch(exported, flowers):
+    program = """
+import sys
+sys.modules["torch"] = sys.modules["torchvision"] = None
+from helpers.images import load_image
+from helpers.onnx_model import best, load_onnx
+from helpers import serve
+print(best(load_onnx(sys.argv[1]), load_image(sys.argv[2]))[0][0])
+"""
+    picture = next((flowers / "valid" / "10").iterdir())
+    result = subprocess.run([sys.executable, "-c", program, exported, picture], capture_output=True, text=True)
+    assert result.stdout == "globe thistle\n", result.stderr
+
+
+def test_exporting_leaves_the_checkpoint_and_no_other_file(trained, exported):
+    assert [path.name for path in exported.parent.iterdir()] == ["flowers.onnx"]
+    assert (trained / "best.pt").is_file()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x07" * 100])
+def test_a_file_that_is_no_model_is_refused(tmp_path, content):
+    path = tmp_path / "flowers.onnx"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        load_onnx(path)
+    assert is_one_sentence(str(error.value))
+    assert str(path) in str(error.value)
+
+
+def test_a_file_that_is_cut_off_or_changed_is_refused_or_still_itself(exported, tmp_path):
+    whole, path = exported.read_bytes(), tmp_path / "flowers.onnx"
+    for length in np.linspace(1, len(whole) - 1, 7, dtype=int):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError):
+            load_onnx(path)
+
+
+@pytest.mark.parametrize("missing", ["classes", "names", "image_size"])
+def test_a_model_of_another_program_is_refused(exported, tmp_path, missing):
+    other = onnx.load(exported)
+    facts = {entry.key: entry.value for entry in other.metadata_props if entry.key != missing}
+    del other.metadata_props[:]
+    onnx.helper.set_model_props(other, facts)
+    onnx.save(other, tmp_path / "other.onnx")
+    with pytest.raises(UserError, match="other"):
+        load_onnx(tmp_path / "other.onnx")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere\.onnx"):
+        load_onnx(tmp_path / "nowhere.onnx")
+
+
+def test_a_bad_checkpoint_or_place_is_said_in_one_sentence(trained, tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    shutil.copy(trained / "history.csv", tmp_path / "history.csv")
+    for checkpoint, out in (
+        (tmp_path / "nowhere.pt", tmp_path / "x.onnx"),
+        (tmp_path / "history.csv", tmp_path / "x.onnx"),
+        (trained / "best.pt", tmp_path / "file" / "x.onnx"),
+    ):
+        assert export.main(["--checkpoint", str(checkpoint), "--out", str(out)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        assert is_one_sentence(said)
+        assert not out.exists()
+
+
+def test_the_file_holds_plain_text_about_itself(exported):
+    facts = {entry.key: json.loads(entry.value) for entry in onnx.load(exported).metadata_props}
+    assert set(facts) == {"classes", "names", "image_size"}
+
+
+def test_a_transparent_and_a_grey_picture_can_be_named(model):
+    for mode in ("L", "RGBA", "P"):
+        assert len(best(model, Image.new(mode, (50, 40)).convert("RGB"))) == 3

@@ -1,0 +1,186 @@
+"""The page that names flowers: its server, and the page in a real browser."""
+
+import http.client
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+from browser import find_browser, open_page, wait_for
+from conftest import COLOURS, is_one_sentence, noisy
+
+from helpers import serve
+from helpers.onnx_model import load_onnx
+
+BROWSER = find_browser()
+
+
+@pytest.fixture(scope="module")
+def address(exported):
+    server = serve.make_server(load_onnx(exported), port=0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def png(colour) -> bytes:
+    stream = io.BytesIO()
+    noisy(colour).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def ask(address: str, data: bytes, path: str = "/name"):
+    """(status, answer) of an upload."""
+    try:
+        with urllib.request.urlopen(address + path, data=data) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_a_picture_is_answered_with_names_and_probabilities(address):
+    status, answer = ask(address, png(COLOURS["10"]))
+    assert status == 200
+    assert answer[0][0] == "globe thistle"
+    assert [p for _, p in answer] == sorted((p for _, p in answer), reverse=True)
+    assert abs(sum(p for _, p in answer) - 1) < 1e-5
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", png((1, 2, 3))[:500]])
+def test_what_is_no_picture_is_answered_in_one_sentence_and_the_next_one_works(address, data):
+    status, answer = ask(address, data)
+    assert status == 422
+    assert is_one_sentence(answer["error"])
+    assert answer["error"].startswith("This file cannot be read")
+    assert ask(address, png(COLOURS["2"]))[0] == 200
+
+
+def test_a_picture_that_is_too_large_is_refused_before_it_is_sent(address):
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
+    connection.putrequest("POST", "/name")
+    connection.putheader("Content-Length", str(serve.LARGEST + 1))
+    connection.endheaders()
+    reply = connection.getresponse()
+    assert reply.status == 413
+    assert is_one_sentence(json.loads(reply.read())["error"])
+
+
+@pytest.mark.parametrize("length", [None, "-1", "many"])
+def test_a_picture_without_a_length_is_refused(address, length):
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
+    connection.putrequest("POST", "/name")
+    if length:
+        connection.putheader("Content-Length", length)
+    connection.endheaders()
+    assert connection.getresponse().status == 411
+
+
+def test_only_the_page_and_the_names_are_there(address):
+    assert ask(address, b"x", "/other")[0] == 404
+    for path in ("/page.html", "/../helpers/serve.py", "//etc/passwd", "/%2e%2e/README.md"):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(address + path)
+        assert error.value.code == 404
+
+
+def test_the_page_needs_nothing_from_elsewhere(address):
+    with urllib.request.urlopen(address) as reply:
+        page = reply.read().decode()
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_a_visitor_who_says_nothing_does_not_keep_the_others_waiting(address):
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as silent:
+        silent.send(b"POST /name HTTP/1.1\r\nContent-Length: 1000\r\n\r\nhalf")
+        assert ask(address, png(COLOURS["1"]))[0] == 200
+
+
+def test_a_port_that_is_taken_is_named(exported, address, capsys):
+    port = address.rpartition(":")[2]
+    assert serve.main([str(exported), "--port", port]) == 2
+    said = capsys.readouterr().err
+    assert f"Port {port}" in said
+    assert is_one_sentence(said)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path, capsys):
+    assert serve.main([str(tmp_path / "nowhere.onnx")]) == 2
+    assert "nowhere.onnx" in capsys.readouterr().err
+
+
+def test_nobody_outside_this_machine_can_ask(exported):
+    server = serve.make_server(load_onnx(exported), port=0)
+    assert server.server_address[0] == "127.0.0.1"
+    server.server_close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C cannot be sent to one process here")
+def test_the_command_prints_its_address_and_ends_with_ctrl_c(exported):
+    line = [sys.executable, "-m", "helpers.serve", str(exported), "--port", "0"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        address = server.stdout.readline().split()[1]
+        assert ask(address, png(COLOURS["1"]))[1][0][0] == "pink primrose"
+        server.send_signal(signal.SIGINT)
+        assert server.wait(10) == 0
+        assert server.stderr.read() == ""
+
+
+# ---- in a browser --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def page(address, tmp_path_factory):
+    if not BROWSER:
+        pytest.skip("there is no Chromium on this machine")
+    with open_page(BROWSER, tmp_path_factory.mktemp("profile")) as page:
+        page.open(address)
+        yield page
+
+
+def shown(page) -> list[str]:
+    """The lines of the table, once an answer is there."""
+    wait_for(lambda: page.value("document.getElementById('message').textContent") not in ("", "Looking …"))
+    return page.value("[...document.querySelectorAll('#names tr')].map(row => row.innerText.trim())")
+
+
+@pytest.mark.parametrize("way", ["choose", "drop"])
+@pytest.mark.parametrize(("label", "name"), [("10", "globe thistle"), ("1", "pink primrose")])
+def test_the_page_names_an_uploaded_picture(page, flowers, way, label, name):
+    picture = sorted((flowers / "valid" / label).iterdir())[0]
+    page.value("document.getElementById('message').textContent = ''")
+    page.choose_file("input", picture) if way == "choose" else page.drop_file("#drop", picture)
+    rows = shown(page)
+    assert len(rows) == 3
+    assert rows[0].startswith(name)
+    assert rows[0].endswith("%")
+    widths = page.value("[...document.querySelectorAll('.bar')].map(bar => bar.getBoundingClientRect().width)")
+    assert widths == sorted(widths, reverse=True)
+    assert page.value("document.getElementById('photo').naturalWidth") == 40
+
+
+def test_the_page_says_what_is_wrong_with_a_file_and_goes_on(page, flowers, tmp_path):
+    (tmp_path / "notes.png").write_text("no picture")
+    page.value("document.getElementById('message').textContent = ''")
+    page.choose_file("input", tmp_path / "notes.png")
+    assert shown(page) == []
+    assert "cannot be read" in page.value("document.getElementById('message').textContent")
+    page.value("document.getElementById('message').textContent = ''")
+    page.choose_file("input", sorted((flowers / "valid" / "2").iterdir())[0])
+    assert shown(page)[0].startswith("hard-leaved pocket orchid")
+
+
+def test_a_name_with_html_in_it_is_shown_as_text(page):
+    page.value("names.replaceChildren(); show([['<b>rose</b>', 0.5]])")
+    assert page.value("document.querySelector('#names td').textContent") == "<b>rose</b>"
