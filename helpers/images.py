@@ -1,5 +1,6 @@
 """Find and read image files, without torch. What the user can put right is raised as UserError."""
 
+import re
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,7 +37,8 @@ def load_image(source: str | Path | BinaryIO, least: int = 0, label: str = "") -
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image))
     except Exception as error:  # a damaged file can make a decoder raise anything
-        reason = "no such file" if isinstance(error, FileNotFoundError) else str(error).split(" '")[0] or "damaged"
+        said = re.split(r" ['<]", str(error))[0]  # Pillow repeats the file, or which object it was read from
+        reason = "no such file" if isinstance(error, FileNotFoundError) else said or "damaged"
         raise UserError(f"{label or source} cannot be read as an image ({reason}): replace it or remove it.") from error
 
 

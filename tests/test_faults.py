@@ -5,6 +5,7 @@ FAULTS=N makes the long tests longer: N kills, 5 N bad pictures, and every cell 
 """
 
 import contextlib
+import copy
 import io
 import multiprocessing
 import os
@@ -17,11 +18,13 @@ import zlib
 from pathlib import Path
 
 import jupyter_client
+import nbformat
 import numpy as np
 import pytest
 import tiny_run
 import torch
 from conftest import COLOURS, is_one_sentence, line, make_data, noisy, save
+from nbclient import NotebookClient
 
 from helpers import data, train
 from helpers.data import PROJECT, FlowerFolder, decode_split
@@ -348,6 +351,27 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 print("begin", flush=True)
 train_model(model, batches, torch.nn.CrossEntropyLoss(), optimizer, 10**6, verbose=False)
 """
+
+
+def compared(cell) -> str:
+    """What a cell prints, if nbval compares it."""
+    if "nbval-ignore-output" in cell.metadata.get("tags", []):
+        return ""
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+
+
+@pytest.mark.skipif("FAULTS" not in os.environ, reason="takes an hour: only when FAULTS is set")
+@pytest.mark.parametrize("path", sorted((PROJECT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_cell_may_be_run_twice_and_prints_the_same(path):
+    notebook = nbformat.read(path, as_version=4)
+    stored = [compared(cell) for cell in notebook.cells if cell.cell_type == "code"]
+    twice = [copy.deepcopy(cell) for cell in notebook.cells if cell.cell_type == "code" for _ in range(2)]
+    for number, cell in enumerate(twice):
+        cell.id = f"cell{number}"
+    notebook.cells = twice
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(path.parent)}}).execute()
+    again = [compared(cell) for cell in twice[1::2]]
+    assert again == stored
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a kernel is interrupted in another way on Windows")

@@ -62,6 +62,7 @@ def test_what_is_no_picture_is_answered_in_one_sentence_and_the_next_one_works(a
     assert status == 422
     assert is_one_sentence(answer["error"])
     assert answer["error"].startswith("This file cannot be read")
+    assert "object at" not in answer["error"]
     assert ask(address, png(COLOURS["2"]))[0] == 200
 
 
@@ -105,6 +106,17 @@ def test_a_visitor_who_says_nothing_does_not_keep_the_others_waiting(address):
     with socket.create_connection((host, int(port))) as silent:
         silent.send(b"POST /name HTTP/1.1\r\nContent-Length: 1000\r\n\r\nhalf")
         assert ask(address, png(COLOURS["1"]))[0] == 200
+
+
+def test_a_visitor_who_has_gone_is_no_error_but_a_fault_of_our_own_is(exported, capsys):
+    server = serve.make_server(load_onnx(exported), port=0)
+    for failure, said in ((BrokenPipeError, False), (TimeoutError, False), (ZeroDivisionError, True)):
+        try:
+            raise failure
+        except failure:
+            server.handle_error(None, ("127.0.0.1", 1))
+        assert ("Traceback" in capsys.readouterr().err) == said
+    server.server_close()
 
 
 def test_a_port_that_is_taken_is_named(exported, address, capsys):
