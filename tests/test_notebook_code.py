@@ -8,6 +8,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from conftest import Hostile
 from torch import nn
 
 from helpers.data import PROJECT
@@ -26,8 +27,9 @@ def definitions_of(stem: str) -> dict:
     return namespace
 
 
-evaluation, recipes, by_hand, backbones = (pytest.fixture(scope="module")(lambda s=s: definitions_of(s)) for s in
-                                           ("05", "06", "07", "08"))  # fmt: skip
+evaluation, recipes, by_hand, backbones, shipping = (
+    pytest.fixture(scope="module")(lambda s=s: definitions_of(s)) for s in ("05", "06", "07", "08", "10")
+)
 
 
 # ---- 5. evaluation -------------------------------------------------------------------------------------------------
@@ -262,3 +264,18 @@ def test_our_alexnet_has_torchvisions_names_and_shapes(backbones):
     ours = {name: value.shape for name, value in backbones["AlexNet"](7).state_dict().items()}
     theirs = {name: value.shape for name, value in backbones["models"].alexnet(num_classes=7).state_dict().items()}
     assert ours == theirs
+
+
+# ---- 10. shipping --------------------------------------------------------------------------------------------------
+
+
+def test_what_a_file_asks_for_is_listed_without_running_it(shipping, tmp_path):
+    harmless, hostile, whole = (tmp_path / f"{name}.pt" for name in ("harmless", "hostile", "whole"))
+    torch.save({"weight": torch.zeros(3)}, harmless)
+    torch.save({"weight": Hostile(tmp_path / "was here")}, hostile)
+    torch.save(nn.Linear(2, 2), whole)
+    asked_for = shipping["asked_for"]
+    assert all(module.startswith(("torch", "collections")) for module in asked_for(harmless))
+    assert {module.split(".")[0] for module in asked_for(hostile)} & {"io", "_io", "builtins", "__builtin__"}
+    assert "torch.nn.modules.linear" in asked_for(whole)
+    assert not (tmp_path / "was here").exists()
