@@ -91,13 +91,13 @@ def check_weights() -> str:
     from helpers.images import UserError
     from helpers.models import default_weights, initialize_model
 
+    if default_weights() == "flora":
+        check_hashes("helpers/weights")
+        return "the bundled network is whole"
     try:
         initialize_model("resnet18", 2, True)
     except UserError as error:
         raise Problem(str(error)) from error
-    if default_weights() == "flora":
-        check_hashes("helpers/weights")
-        return "the bundled network is whole"
     return f"FLOWER_WEIGHTS={default_weights()} can be loaded"
 
 
@@ -178,9 +178,10 @@ def main() -> int:
     for name, check in CHECKS.items():
         try:
             print(f"ok       {name:10} {check()}", flush=True)
-        except Problem as problem:
+        except Exception as error:  # whatever it is, the other checks go on
+            said = error if isinstance(error, Problem) else f"{type(error).__name__}, {error}: install the packages anew."
             problems.append(name)
-            print(f"PROBLEM  {name:10} {problem}", flush=True)
+            print(f"PROBLEM  {name:10} {said}", flush=True)
             if name == "versions":
                 break  # the other checks need the packages
     if problems:

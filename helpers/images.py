@@ -36,6 +36,8 @@ def load_image(source: str | Path | BinaryIO, least: int = 0, label: str = "") -
                 image.draft("RGB", (least, least))
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image))
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged file can make a decoder raise anything
         said = re.split(r" ['<]", str(error))[0]  # Pillow repeats the file, or which object it was read from
         reason = "no such file" if isinstance(error, FileNotFoundError) else said or "damaged"

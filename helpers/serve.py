@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +20,7 @@ from helpers.onnx_model import OnnxModel, best, load_onnx
 
 PAGE = Path(__file__).with_name("page.html")
 LARGEST = 30 * 2**20  # bytes of an upload
+ONE_AT_A_TIME = threading.Lock()  # a large picture takes a lot of memory while it is decoded
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,26 +30,38 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 30  # seconds without a byte from the other side
 
     def do_GET(self) -> None:
-        if self.path == "/":
+        if not self.from_here():
+            self.refuse(HTTPStatus.FORBIDDEN, "Open the page by the address that the server printed.")
+        elif self.path == "/":
             self.answer(HTTPStatus.OK, PAGE.read_bytes(), "text/html; charset=utf-8")
         else:
             self.refuse(HTTPStatus.NOT_FOUND, "There is nothing here: open the page at /.")
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if self.path != "/name":
+        if not self.from_here():
+            self.refuse(HTTPStatus.FORBIDDEN, "Other pages may not ask this server.")
+        elif self.path != "/name":
             self.refuse(HTTPStatus.NOT_FOUND, "There is nothing here: send pictures to /name.")
-        elif not length.isdigit():
+        elif not (length.isascii() and length.isdigit()):
             self.refuse(HTTPStatus.LENGTH_REQUIRED, "Send the length of the picture first.")
         elif int(length) > LARGEST:
             self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A picture may have {LARGEST // 2**20} MB at most.")
         else:
             self.name(self.rfile.read(int(length)))
 
+    def from_here(self) -> bool:
+        """Whether our own page asks: any other page that is open in the browser could send questions, too."""
+        hosts = [f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")]
+        origin = self.headers.get("Origin", f"http://{hosts[0]}")
+        return self.headers.get("Host") in hosts and origin.removeprefix("http://") in hosts
+
     def name(self, data: bytes) -> None:
         try:
-            image = load_image(io.BytesIO(data), label="This file")
-            self.answer(HTTPStatus.OK, json.dumps(best(self.model, image)).encode(), "application/json")
+            with ONE_AT_A_TIME:
+                image = load_image(io.BytesIO(data), least=2 * self.model.image_size, label="This file")
+                guesses = best(self.model, image)
+            self.answer(HTTPStatus.OK, json.dumps(guesses).encode(), "application/json")
         except UserError as error:
             self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
@@ -78,8 +92,9 @@ def make_server(model: OnnxModel, port: int) -> Server:
     """A server on 127.0.0.1; port 0 takes a free one. Raises UserError if the port is taken."""
     try:
         return Server(("127.0.0.1", port), type("FlowerHandler", (Handler,), {"model": model}))
-    except OSError as error:
-        raise UserError(f"Port {port} cannot be used ({error.strerror}): choose another one with --port.") from error
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "there is no such port"
+        raise UserError(f"Port {port} cannot be used ({reason}): choose another one with --port.") from error
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -96,16 +96,23 @@ def only_run_in(out: Path) -> Iterator[None]:
     if rank_and_world()[0] > 0:  # of several processes, only the first writes
         yield
         return
-    probe = out / ".writable"
-    write_atomically(probe, lambda temporary: temporary.write_text("ok"))  # also makes the folder
-    probe.unlink()
+    lock = FileLock(out / ".lock", blocking=False)
     try:
-        with FileLock(out / ".lock", blocking=False):
-            for left in out.glob(".*.*.[0-9]*"):  # by a process that was killed while it wrote
-                left.unlink()
-            yield
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
         raise UserError(f"Another run is writing to {out}: wait for its end, or choose another --out.") from None
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror or error}): choose another --out.") from error
+    try:
+        for name in ("best.pt", "last.pt", "history.csv", "metrics.json", "probe"):
+            for left in out.glob(f".{name}.[0-9]*"):  # by a process that was killed while it wrote
+                left.unlink()
+        write_atomically(out / "probe", lambda temporary: temporary.write_text("ok"))
+        (out / "probe").unlink()
+        yield
+    finally:
+        lock.release()
 
 
 def check_out(out: Path, resume: bool) -> None:
@@ -295,6 +302,9 @@ def _train(options: argparse.Namespace) -> dict:
         "best_valid_accuracy": run.best.accuracy,
         **run.seconds,
         **run.facts,
+        "left_out": sum(card[split]["images"] for split in ("train", "valid"))
+        - len(train_images.labels)
+        - len(valid_images.labels),
         "weights": options.weights,
         "image_size": options.image_size,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import is_one_sentence
 
+from helpers.data import PROJECT
 from helpers.images import UserError
 from tools import make_bundle
 
@@ -39,16 +40,28 @@ def index(tmp_path, monkeypatch):
     return tmp_path / "index"
 
 
+def test_the_list_of_what_belongs_to_the_course_is_complete():
+    """Compared with what git keeps, but for settings of the project itself, which begin with a dot."""
+    listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("this is not a clone")
+    assert {path.split("/")[0] for path in listed.stdout.splitlines() if path[0] != "."} == set(make_bundle.COURSE)
+
+
 @pytest.fixture
 def project(tmp_path):
     """A small course, with some files that nobody wants on a stick."""
-    files = {
+    files = {name: "text" for name in make_bundle.COURSE if "." in name or name == "LICENSE"} | {
         "requirements.txt": "# tested with\npetals==1.0\n",
         "flower_data/train/1/a.jpg": "picture",
         "helpers/weights/w.safetensors": "weights",
+        "notebooks/runs/best.pt": "x",
+        "tools/oxford102_split.csv": "x",
+        "tests/test_x.py": "x",
+        "benchmarks/x.py": "x",
         ".git/config": "x",
         ".venv/bin/python": "x",
-        "runs/best.pt": "x",
+        "my_photos/train/1/me.jpg": "private",
         "helpers/__pycache__/x.pyc": "x",
         "flower_course.egg-info/PKG-INFO": "x",
     }
@@ -65,11 +78,11 @@ def files_below(folder: Path) -> list[str]:
 
 def test_the_folder_holds_the_course_its_packages_and_the_way_to_install_them(index, project, tmp_path):
     make_bundle.make_bundle(tmp_path / "stick", project=project)
-    assert files_below(tmp_path / "stick" / "course") == [
-        "flower_data/train/1/a.jpg",
-        "helpers/weights/w.safetensors",
-        "requirements.txt",
-    ]
+    course = files_below(tmp_path / "stick" / "course")
+    assert {path.split("/")[0] for path in course} == set(make_bundle.COURSE) - {"notebooks"}
+    assert "tools/oxford102_split.csv" in course
+    assert "helpers/weights/w.safetensors" in course
+    assert "helpers/__pycache__/x.pyc" not in course
     names = files_below(tmp_path / "stick" / "wheels")
     assert names == ["petals-1.0-py3-none-any.whl", "setuptools-80.0-py3-none-any.whl", "wheel-1.0-py3-none-any.whl"]
 
@@ -91,9 +104,13 @@ def test_the_line_of_the_text_installs_without_a_network(index, project, tmp_pat
     assert found.stdout == "1.0\n"
 
 
-def test_a_stick_inside_the_course_does_not_hold_itself(index, project):
-    make_bundle.make_bundle(project / "stick", project=project)
-    assert not (project / "stick" / "course" / "stick").exists()
+@pytest.mark.parametrize("name", ["stick", "tools", "1"])
+def test_the_folder_may_have_any_name_and_lie_in_the_course(index, project, name):
+    make_bundle.make_bundle(project / "bundles" / name, project=project)
+    course = project / "bundles" / name / "course"
+    assert (course / "tools" / "oxford102_split.csv").is_file()
+    assert (course / "flower_data" / "train" / "1" / "a.jpg").is_file()
+    assert not (course / "bundles").exists()
 
 
 def test_a_package_that_cannot_be_had_is_said_and_a_second_try_works(index, project, tmp_path, capfd):
@@ -119,7 +136,8 @@ def test_a_folder_that_holds_a_course_already_is_not_mixed_with_another(index, p
 def test_the_cpu_packages_come_from_pytorchs_own_index(monkeypatch, tmp_path):
     lines = []
     monkeypatch.setattr(make_bundle.subprocess, "run", lambda line: lines.append(line) or subprocess.CompletedProcess(line, 0))
-    monkeypatch.setattr(make_bundle.shutil, "copytree", lambda *_, **__: tmp_path.joinpath("stick").mkdir())
+    monkeypatch.setattr(make_bundle, "COURSE", ("LICENSE",))
+    (tmp_path / "stick").mkdir()
     assert make_bundle.main([str(tmp_path / "stick"), "--cpu"]) == 0
     assert lines[0][:4] == [sys.executable, "-m", "pip", "download"]
     assert make_bundle.CPU_INDEX in lines[0]

@@ -218,7 +218,7 @@ def test_an_unreadable_training_image_is_left_out_when_asked(flowers, tmp_path, 
     assert train.main(line(root, tmp_path / "run", "--skip-unreadable")) == 0
     assert capsys.readouterr().out.count("left out: ") == 2
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert (metrics["train_images"], metrics["valid_images"]) == (35, 11)
+    assert (metrics["train_images"], metrics["valid_images"], metrics["left_out"]) == (35, 11, 2)
 
 
 def test_a_second_run_in_the_same_folder_is_refused_while_the_first_goes_on(flowers, tmp_path, tiny, capsys, monkeypatch):
@@ -243,12 +243,10 @@ def test_a_second_run_in_the_same_folder_is_refused_while_the_first_goes_on(flow
 def test_what_a_killed_process_left_half_written_is_cleared_away(flowers, tmp_path, tiny):
     out = tmp_path / "run"
     out.mkdir()
-    left = [out / name for name in (".best.pt.4711", ".last.pt.12", ".history.csv.999")]
-    for path in left:
-        path.write_bytes(b"half")
-    (out / ".notes.txt").write_text("mine")
+    for name in (".best.pt.4711", ".last.pt.12", ".history.csv.999", ".probe.5", ".coverage.host.1.2"):
+        (out / name).write_bytes(b"half")
     assert train.main(line(flowers, out)) == 0
-    assert files_in(out) == [".notes.txt", *FILES]
+    assert files_in(out) == [".coverage.host.1.2", *FILES]  # what is not ours stays
 
 
 def test_the_network_in_training_is_fast_on_small_maps(flowers, tmp_path, monkeypatch):
@@ -530,7 +528,8 @@ def kill_when(arguments: list[str], moment, seconds: float = 120) -> None:
     finally:
         process.kill()
         status = process.wait()
-    assert status not in (0, 1, 2), "the run was over before it could be killed"
+    assert status != 0, "the run was over before it could be killed"
+    assert os.name != "posix" or status < 0, status
 
 
 @pytest.fixture(scope="module")

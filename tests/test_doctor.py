@@ -17,6 +17,8 @@ from helpers import doctor, models
 from helpers.data import PROJECT
 from tools import hash_bundled
 
+PINNED = dict(line.split("==") for line in (PROJECT / "requirements.txt").read_text().splitlines() if "==" in line)
+
 
 @pytest.fixture
 def course(tmp_path, monkeypatch, backbone_file):
@@ -37,6 +39,7 @@ def course(tmp_path, monkeypatch, backbone_file):
         (doctor, "HASHES", root / "bundled.sha256"),
         (doctor, "reference_work", lambda: 2 * doctor.REFERENCE_SECONDS),
         (models, "WEIGHTS_FILE", weights),
+        (importlib.metadata, "version", lambda package: PINNED[package]),
     ):
         monkeypatch.setattr(module, name, value)
     (root / "bundled.sha256").write_text(hash_bundled.table())
@@ -66,7 +69,9 @@ def test_a_whole_course_will_run_in_twice_the_time_of_the_readme(course, capsys)
 
 def test_missing_weights_are_found(course, capsys):
     models.WEIGHTS_FILE.unlink()
-    assert problems(capsys).keys() == {"weights"}
+    found = problems(capsys)
+    assert found.keys() == {"weights"}
+    assert "git checkout" in found["weights"]
 
 
 def test_altered_weights_are_found(course, capsys):
@@ -108,11 +113,10 @@ def test_another_version_of_a_lesser_package_is_only_mentioned(course, capsys, m
     assert "tqdm 9.9" in capsys.readouterr().out
 
 
-def test_without_torch_the_doctor_still_answers(tmp_path):
+def test_without_torch_the_doctor_still_answers():
     """In a Python that has nothing installed."""
-    (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
     line = [sys.executable, "-S", "-c", "import sys; from helpers import doctor; sys.exit(doctor.main())"]
-    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT}"}
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     result = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert result.returncode == 1
     assert "is not installed: pip install -r requirements.txt." in result.stdout
@@ -181,12 +185,13 @@ def test_weights_of_ones_own_that_are_not_there_are_found(course, capsys, monkey
     assert problems(capsys).keys() == {"weights"}
 
 
-def test_every_check_may_fail_with_the_systems_error_but_never_with_a_traceback(course, capsys, monkeypatch):
-    def broken(*_, **__):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+@pytest.mark.parametrize("name", list(doctor.CHECKS))
+def test_a_check_that_breaks_is_a_problem_and_no_traceback(course, capsys, monkeypatch, name):
+    def broken():
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", broken)
-    assert problems(capsys).keys() == {"writing"}
+    monkeypatch.setitem(doctor.CHECKS, name, broken)
+    assert problems(capsys).keys() == {name}
 
 
 # ---- the bundled files themselves ----------------------------------------------------------------------------------

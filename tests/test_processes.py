@@ -19,6 +19,8 @@ from helpers.processes import SharedBatchNorm2d, rank_and_world, share_batch_nor
 from helpers.training import load_checkpoint
 
 SETTINGS = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+if os.name == "nt":
+    SETTINGS["USE_LIBUV"] = "0"  # PyTorch for Windows is built without libuv
 
 
 def free_port() -> int:

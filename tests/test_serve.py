@@ -1,5 +1,6 @@
 """The page that names flowers: its server, and the page in a real browser."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -18,6 +19,7 @@ from conftest import COLOURS, is_one_sentence, noisy
 
 from helpers import serve
 from helpers.onnx_model import load_onnx
+from helpers.prediction import load_model, predict_files
 
 BROWSER = find_browser()
 
@@ -76,12 +78,31 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_sent(address):
     assert is_one_sentence(json.loads(reply.read())["error"])
 
 
-@pytest.mark.parametrize("length", [None, "-1", "many"])
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "127.0.0.1:1"}]
+)
+def test_other_pages_in_the_browser_may_not_ask(address, headers):
+    for data in (png(COLOURS["1"]), None):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(urllib.request.Request(f"{address}/name" if data else address, data, headers))
+        assert error.value.code == 403
+
+
+def test_a_large_photo_gets_the_answer_of_helpers_predict(address, trained, tmp_path):
+    photo = noisy((120, 110, 60), size=(900, 700), spread=90).resize((450, 350))
+    photo.save(tmp_path / "photo.jpg")
+    predicted = predict_files(load_model(trained / "best.pt"), [tmp_path / "photo.jpg"])[0][0]
+    _, answer = ask(address, (tmp_path / "photo.jpg").read_bytes())
+    assert [name for name, _ in answer] == [guess.name for guess in predicted]
+    assert all(abs(p - guess.probability) < 1e-4 for (_, p), guess in zip(answer, predicted, strict=True))
+
+
+@pytest.mark.parametrize("length", [None, "-1", "many", "\u00b2"])
 def test_a_picture_without_a_length_is_refused(address, length):
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
     connection.putrequest("POST", "/name")
     if length:
-        connection.putheader("Content-Length", length)
+        connection.putheader("Content-Length", length.encode("latin-1"))
     connection.endheaders()
     assert connection.getresponse().status == 411
 
@@ -127,6 +148,11 @@ def test_a_port_that_is_taken_is_named(exported, address, capsys):
     assert is_one_sentence(said)
 
 
+def test_a_port_that_does_not_exist_is_named(exported, capsys):
+    assert serve.main([str(exported), "--port", "70000"]) == 2
+    assert is_one_sentence(capsys.readouterr().err)
+
+
 def test_a_file_that_is_no_model_is_named(tmp_path, capsys):
     assert serve.main([str(tmp_path / "nowhere.onnx")]) == 2
     assert "nowhere.onnx" in capsys.readouterr().err
@@ -156,7 +182,11 @@ def test_the_command_prints_its_address_and_ends_with_ctrl_c(exported):
 def page(address, tmp_path_factory):
     if not BROWSER:
         pytest.skip("there is no Chromium on this machine")
-    with open_page(BROWSER, tmp_path_factory.mktemp("profile")) as page:
+    with contextlib.ExitStack() as stack:
+        try:
+            page = stack.enter_context(open_page(BROWSER, tmp_path_factory.mktemp("profile")))
+        except TimeoutError:
+            pytest.skip("the browser does not start on this machine")
         page.open(address)
         yield page
 
@@ -191,6 +221,15 @@ def test_the_page_says_what_is_wrong_with_a_file_and_goes_on(page, flowers, tmp_
     page.value("document.getElementById('message').textContent = ''")
     page.choose_file("input", sorted((flowers / "valid" / "2").iterdir())[0])
     assert shown(page)[0].startswith("hard-leaved pocket orchid")
+
+
+def test_the_page_itself_refuses_what_the_server_would_not_take(page, tmp_path):
+    with open(tmp_path / "huge.jpg", "wb") as file:
+        file.truncate(serve.LARGEST + 1)
+    page.value("document.getElementById('message').textContent = ''")
+    page.choose_file("input", tmp_path / "huge.jpg")
+    assert shown(page) == []
+    assert page.value("document.getElementById('message').textContent") == "A picture may have 30 MB at most."
 
 
 def test_a_name_with_html_in_it_is_shown_as_text(page):

@@ -6,6 +6,7 @@ for the CPU from PyTorch's own index: on Linux a tenth of the size.
 """
 
 import argparse
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,14 +16,17 @@ from helpers.data import PROJECT
 from helpers.images import UserError
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-LEFT_OUT = (".git", ".venv", "runs", "build", "__pycache__", "*.egg-info", ".*_cache", ".ipynb_checkpoints", "oxford102*")
+COURSE = ("README.md", "LICENSE", "requirements.txt", "pyproject.toml", "cat_to_name.json", "notebooks", "helpers",
+          "flower_data", "tools", "tests", "benchmarks")  # fmt: skip
+LEFT_OUT = ("__pycache__", ".ipynb_checkpoints", "runs")
 INSTALL = """\
 Install the course without a network
 ====================================
 
-In this folder, with Python {version} (the packages are for {platform}):
+The packages are for Python {version} on {system} ({machine}). Copy this folder to the disk of the computer, open a terminal
+in the copy, and type:
 
-    python -m venv flowers
+    python{version} -m venv flowers           (on Windows: py -{version} -m venv flowers)
     source flowers/bin/activate          (on Windows: flowers\\Scripts\\activate)
     cd course
     pip install --no-index --find-links ../wheels -r requirements.txt
@@ -44,8 +48,14 @@ def make_bundle(folder: Path, *options: str, project: Path = PROJECT) -> None:
     if (folder / "course").exists():
         raise UserError(f"{folder} already holds a course: choose another folder, or remove {folder / 'course'}.")
     fetch_wheels(project / "requirements.txt", folder / "wheels", *options)
-    shutil.copytree(project, folder / "course", ignore=shutil.ignore_patterns(*LEFT_OUT, folder.name))
-    text = INSTALL.format(version=".".join(map(str, sys.version_info[:2])), platform=sys.platform)
+    for name in COURSE:
+        if (project / name).is_dir():
+            shutil.copytree(project / name, folder / "course" / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        else:
+            (folder / "course").mkdir(exist_ok=True)
+            shutil.copy(project / name, folder / "course" / name)
+    version = ".".join(map(str, sys.version_info[:2]))
+    text = INSTALL.format(version=version, system=platform.system(), machine=platform.machine())
     (folder / "INSTALL.txt").write_text(text, encoding="utf-8")
 
 
