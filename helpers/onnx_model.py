@@ -1,6 +1,11 @@
-"""Name flowers with an exported file alone: needs onnxruntime, NumPy and Pillow, not PyTorch."""
+"""Name flowers with an exported file alone: python -m helpers.onnx_model flowers.onnx photo.jpg ...
 
+Needs onnxruntime, NumPy and Pillow, not PyTorch.
+"""
+
+import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +14,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from helpers.images import UserError, middle_square
+from helpers.images import UserError, load_image, middle_square
 
 
 class OnnxModel(NamedTuple):
@@ -44,3 +49,29 @@ def best(model: OnnxModel, image: Image.Image, top: int = 5) -> list[tuple[str, 
     values = probabilities(model, [image])[0]
     order = np.argsort(-values)[:top]
     return [(model.names[model.classes[i]], float(values[i])) for i in order]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, or 2 if something could not be read."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.onnx_model", description="Name flowers without PyTorch.")
+    parser.add_argument("model", type=Path, help="a file written by helpers.export")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    options = parser.parse_args(arguments)
+    status = 0
+    try:
+        model = load_onnx(options.model)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for path in options.images:
+        try:
+            guesses = best(model, load_image(path, least=2 * model.image_size))
+            print(path, *(f"  {probability:6.1%}  {name}" for name, probability in guesses), sep="\n")
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 2
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -112,6 +112,8 @@ def only_run_in(out: Path) -> Iterator[None]:
         (out / "probe").unlink()
         yield
     finally:
+        with contextlib.suppress(OSError):  # Windows removes the file itself, on release
+            (out / ".lock").unlink()
         lock.release()
 
 

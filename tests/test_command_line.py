@@ -31,7 +31,7 @@ def float32(monkeypatch):
 
 
 def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+    return sorted(path.name for path in folder.iterdir())
 
 
 def assert_fails(capsys, status: int, *words) -> str:

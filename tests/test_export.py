@@ -12,7 +12,7 @@ import torch
 from conftest import is_one_sentence, noisy
 from PIL import Image
 
-from helpers import export
+from helpers import export, onnx_model, predict
 from helpers.data import decode_split, decode_square
 from helpers.images import UserError, load_image
 from helpers.onnx_model import best, load_onnx, probabilities
@@ -93,6 +93,24 @@ print(best(load_onnx(sys.argv[1]), load_image(sys.argv[2]))[0][0])
     picture = next((flowers / "valid" / "10").iterdir())
     result = subprocess.run([sys.executable, "-c", program, exported, picture], capture_output=True, text=True)
     assert result.stdout == "globe thistle\n", result.stderr
+
+
+def test_the_command_answers_as_helpers_predict_does(exported, trained, flowers, capsys):
+    pictures = [str(path) for path in sorted((flowers / "valid").rglob("*.png"))]
+    assert onnx_model.main([str(exported), *pictures]) == 0
+    without = capsys.readouterr().out
+    assert predict.main(["--checkpoint", str(trained / "best.pt"), *pictures]) == 0
+    assert without == capsys.readouterr().out
+
+
+def test_the_command_names_a_bad_picture_and_goes_on(exported, flowers, tmp_path, capsys):
+    good = next((flowers / "valid" / "10").iterdir())
+    assert onnx_model.main([str(exported), str(tmp_path / "nowhere.jpg"), str(good)]) == 2
+    said = capsys.readouterr()
+    assert "globe thistle" in said.out.splitlines()[1]
+    assert is_one_sentence(said.err)
+    assert onnx_model.main([str(tmp_path / "nowhere.onnx"), str(good)]) == 2
+    assert is_one_sentence(capsys.readouterr().err)
 
 
 def test_exporting_leaves_the_checkpoint_and_no_other_file(trained, exported):
