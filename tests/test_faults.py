@@ -371,7 +371,7 @@ def test_every_cell_may_be_run_twice_and_prints_the_same(path):
     for number, cell in enumerate(twice):
         cell.id = f"cell{number}"
     notebook.cells = twice
-    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(notebook, timeout=900, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}).execute()
     again = [compared(cell) for cell in twice[1::2]]
     assert again == stored
 
