@@ -109,10 +109,11 @@ def check_pictures() -> str:
     if not os.environ.get("FLOWER_DATA"):
         return f"all {check_hashes('flower_data')} bundled pictures are whole"
     try:
-        card = split_card(data_dir())
+        root = data_dir()
     except UserError as error:
         raise Problem(str(error)) from error
-    return f"{data_dir()}: {card['train']['images']} training images of {card['train']['classes']} classes"
+    card = split_card(root)
+    return f"{root}: {card['train']['images']} training images of {card['train']['classes']} classes"
 
 
 def check_writing() -> str:
