@@ -226,10 +226,12 @@ def test_the_page_says_what_is_wrong_with_a_file_and_goes_on(page, flowers, tmp_
 def test_the_page_itself_refuses_what_the_server_would_not_take(page, tmp_path):
     with open(tmp_path / "huge.jpg", "wb") as file:
         file.truncate(serve.LARGEST + 1)
+    page.value("var sent = 0, send = fetch; fetch = (...all) => { sent++; return send(...all) }")
     page.value("document.getElementById('message').textContent = ''")
     page.choose_file("input", tmp_path / "huge.jpg")
     assert shown(page) == []
     assert page.value("document.getElementById('message').textContent") == "A picture may have 30 MB at most."
+    assert page.value("sent") == 0
 
 
 def test_a_name_with_html_in_it_is_shown_as_text(page):
