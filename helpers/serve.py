@@ -66,7 +66,6 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
     def refuse(self, status: HTTPStatus, sentence: str) -> None:
-        self.close_connection = True  # there may be an unread upload
         self.answer(status, json.dumps({"error": sentence}).encode(), "application/json")
 
     def answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:

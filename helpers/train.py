@@ -117,12 +117,13 @@ def only_run_in(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def check_out(out: Path, resume: bool) -> None:
-    """Never overwrite an older run, nor resume one that is not there."""
-    last = out / "last.pt"
-    if resume and not last.is_file():
+def check_resume(out: Path) -> None:
+    if not (out / "last.pt").is_file():
         raise UserError(f"There is nothing to resume in {out}: leave out --resume, or name the folder of the stopped run.")
-    if not resume and last.exists():
+
+
+def check_new(out: Path) -> None:
+    if (out / "last.pt").exists():
         raise UserError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
 
 
@@ -273,8 +274,11 @@ def decode_both(root: Path, options: argparse.Namespace) -> tuple[Images, Images
 
 def train(options: argparse.Namespace) -> dict:
     """Carry out the run and return its metrics (also written to metrics.json)."""
+    if options.resume:
+        check_resume(options.out)  # before a folder is made
     with only_run_in(options.out):
-        check_out(options.out, options.resume)
+        if not options.resume:
+            check_new(options.out)
         return _train(options)
 
 

@@ -312,6 +312,7 @@ def test_there_must_be_something_to_resume(flowers, tmp_path, capsys, exists):
     if exists:
         (tmp_path / "run").mkdir()
     assert_fails(capsys, train.main(line(flowers, tmp_path / "run", "--resume")), "nothing to resume", tmp_path / "run")
+    assert (tmp_path / "run").exists() == exists
 
 
 class Stop(Exception):

@@ -120,6 +120,7 @@ def test_without_torch_the_doctor_still_answers():
     result = subprocess.run(line, capture_output=True, text=True, env=environment)
     assert result.returncode == 1
     assert "is not installed: pip install -r requirements.txt." in result.stdout
+    assert result.stdout.count("PROBLEM") == 1  # not one for every check that needs packages
     assert "Traceback" not in result.stderr
 
 

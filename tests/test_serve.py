@@ -122,11 +122,17 @@ def test_the_page_needs_nothing_from_elsewhere(address):
     assert "https://" not in page
 
 
-def test_a_visitor_who_says_nothing_does_not_keep_the_others_waiting(address):
-    host, port = address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port))) as silent:
-        silent.send(b"POST /name HTTP/1.1\r\nContent-Length: 1000\r\n\r\nhalf")
+def test_a_visitor_who_stops_in_the_middle_keeps_nobody_waiting_and_is_left(address, monkeypatch):
+    monkeypatch.setattr(serve.Handler, "timeout", serve.Handler.timeout / 15)
+    host = address.removeprefix("http://")
+    with socket.create_connection(("127.0.0.1", int(host.partition(":")[2])), timeout=20) as silent:
+        silent.send(f"POST /name HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\nhalf".encode())
         assert ask(address, png(COLOURS["1"]))[0] == 200
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):  # still waiting for the other half
+            silent.recv(1)
+        silent.settimeout(20)
+        assert silent.recv(1) == b""
 
 
 def test_a_visitor_who_has_gone_is_no_error_but_a_fault_of_our_own_is(exported, capsys):
