@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from helpers import export, models, train
 
 # Text order of the folders is 1, 10, 2: index, folder and flower name are three different things.
 COLOURS = {"1": (210, 40, 40), "10": (40, 180, 60), "2": (50, 60, 210)}
+
+
+def pytest_configure(config) -> None:
+    """Kernels that nbval ends cannot clear away their temporary files: these lie in a folder that goes with the tests."""
+    temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    config.add_cleanup(temporary.cleanup)
+    os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary.name))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -357,8 +357,8 @@ train_model(model, batches, torch.nn.CrossEntropyLoss(), optimizer, 10**6, verbo
 
 
 def compared(cell) -> str:
-    """What a cell prints, if nbval compares it."""
-    if "nbval-ignore-output" in cell.metadata.get("tags", []):
+    """What a cell prints, if nbval compares it and it does not count how often it was run (notebook 5's test set)."""
+    if "nbval-ignore-output" in cell.metadata.get("tags", []) or "locked.uses" in cell.source:
         return ""
     return "".join(output.text for output in cell.outputs if output.output_type == "stream")
 

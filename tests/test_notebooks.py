@@ -43,7 +43,7 @@ IGNORED = {
         "reckless = copy.deepcopy(model)",
     ],
     "04_predictions": [
-        'out = Path(tempfile.mkdtemp()) / "run"',
+        "temporary = tempfile.TemporaryDirectory()  # goes when the kernel ends",
         'print(f"accuracy {correct.float().mean():.2f}, chance {1 / len(names):.2f}")',
         "photo = valid.files[next((i for i in chosen if correct[i]), chosen[0])]",
         "from helpers.augment import augment_batch",
@@ -92,7 +92,7 @@ IGNORED = {
         'logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # nor the compiler',
     ],
     "10_ship_it": [
-        'folder, epochs = Path(tempfile.mkdtemp()), ["--head-epochs", "10", "--full-epochs", "2"]',
+        "temporary = tempfile.TemporaryDirectory()  # goes when the kernel ends",
         "from helpers.export import export_onnx",
         'apart = {"ONNX": np.abs(by_torch - by_onnx).max(), "half precision": np.abs(by_torch - by_half).max()}',
         "table = {name: (path.stat().st_size / 1e6, milliseconds(run)) for name, (path, run) in ways.items()}",
