@@ -48,7 +48,7 @@ def run(data: Path, processes: int = 1) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         start = [sys.executable]
         if processes > 1:
-            start += ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-addr", "127.0.0.1"]
+            start += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         line = [*start, *TRAIN, "--data", str(data), "--out", f"{folder}/run"]
         child, peak = subprocess.Popen(line, stdout=subprocess.DEVNULL), 0.0
         while child.poll() is None:

@@ -1,7 +1,8 @@
 """Train on any data folder: python -m helpers.train --data DIR --out DIR
 
 First the head, on features computed once; then all layers. Writes best.pt (for helpers.predict), last.pt (for --resume),
-history.csv and metrics.json. On several processes: torchrun --nproc-per-node=2 -m helpers.train --data DIR --out DIR
+history.csv and metrics.json. On several processes:
+torchrun --standalone --nproc-per-node=2 -m helpers.train --data DIR --out DIR
 """
 
 import argparse

@@ -3,7 +3,6 @@
 import csv
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,22 +18,18 @@ from helpers.processes import SharedBatchNorm2d, rank_and_world, share_batch_nor
 from helpers.training import load_checkpoint
 
 SETTINGS = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
-if os.name == "nt":
-    SETTINGS["USE_LIBUV"] = "0"  # PyTorch for Windows is built without libuv
+BY_FILE = ["--rdzv-backend", "c10d", "--rdzv-conf", "store_type=file"]  # the README's way on Windows
+FILE_ONLY = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start(processes: int, *arguments) -> subprocess.Popen:
+def start(processes: int, *arguments, torchrun=("-m", "torch.distributed.run")) -> subprocess.Popen:
     """torchrun on this machine's CPU; scripts outside the project find `helpers`."""
-    here = ["--nproc-per-node", processes, "--master-addr", "127.0.0.1", "--master-port", free_port()]
-    line = [sys.executable, "-m", "torch.distributed.run", *here, *arguments]
+    by_file = os.name == "nt" or "-m" not in torchrun
+    line = [sys.executable, *torchrun, *(BY_FILE if by_file else ["--standalone"]), "--local-addr", "127.0.0.1"]
+    line += ["--nproc-per-node", processes, *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(list(map(str, line)), env=os.environ | SETTINGS, **pipes)
+    environment = os.environ | SETTINGS | (FILE_ONLY if by_file else {})
+    return subprocess.Popen(list(map(str, line)), env=environment, **pipes)
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
@@ -122,6 +117,34 @@ def test_two_processes_compute_the_same_gradients_and_statistics_as_one(tmp_path
     one, two = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2))
     for a, b in zip(one, two, strict=True):
         torch.testing.assert_close(a.double(), b.double(), rtol=1e-5, atol=1e-7)
+
+
+WITHOUT_LIBUV = """
+import torch.distributed as dist
+
+class Store(dist.TCPStore):
+    def __init__(self, *arguments, use_libuv=True, **options):
+        if use_libuv:
+            raise RuntimeError("use_libuv was requested but PyTorch was built without libuv support")
+        super().__init__(*arguments, use_libuv=False, **options)
+
+dist.TCPStore = Store
+from torch.distributed.run import main
+main()
+"""
+
+
+def test_processes_meet_where_pytorch_lacks_what_torchrun_asks_for(tmp_path):
+    """As PyTorch for Windows does (pytorch/pytorch issue 148283); checked with a stand-in, not on Windows."""
+    torchrun, script = tmp_path / "torchrun.py", tmp_path / "sums.py"
+    torchrun.write_text(WITHOUT_LIBUV)
+    script.write_text(SUMS)
+    code, out, err = finish(start(2, script, tmp_path / "2.pt", torchrun=[torchrun]))
+    assert code == 0, err
+    assert out == "agree True sum 3\n"
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert " ".join(BY_FILE) in readme
+    assert all(f"{name}={value}" in readme for name, value in FILE_ONLY.items())
 
 
 def test_shared_batch_norms_keep_the_names_of_plain_ones():
