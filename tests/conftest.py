@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections import OrderedDict
@@ -23,10 +24,12 @@ COLOURS = {"1": (210, 40, 40), "10": (40, 180, 60), "2": (50, 60, 210)}
 
 
 def pytest_configure(config) -> None:
-    """Kernels that nbval ends cannot clear away their temporary files: these lie in a folder that goes with the tests."""
+    """What all processes that the tests start inherit."""
+    # Kernels that nbval ends cannot clear away their temporary files: these lie in a folder that goes with the tests.
     temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     config.add_cleanup(temporary.cleanup)
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary.name))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script, Ctrl-C would be ignored
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -177,7 +177,10 @@ def test_the_command_prints_its_address_and_ends_with_ctrl_c(exported):
         address = server.stdout.readline().split()[1]
         assert ask(address, png(COLOURS["1"]))[1][0][0] == "pink primrose"
         server.send_signal(signal.SIGINT)
-        assert server.wait(10) == 0
+        try:
+            assert server.wait(10) == 0
+        finally:
+            server.kill()
         assert server.stderr.read() == ""
 
 
