@@ -71,8 +71,8 @@ class Page:
 @contextlib.contextmanager
 def open_page(program: str, profile: Path) -> Iterator[Page]:
     """Start the browser with an empty page; profile: a new folder for what it keeps."""
-    line = [program, "--headless", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={profile}", "--no-first-run"]
-    line.append("--no-sandbox")  # it does not work for root, nor on every Linux; only our own page is opened
+    line = [program, "--headless", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={profile}", "--no-first-run",
+            "--no-sandbox"]  # it does not work for root, nor on every Linux; only our own page is opened  # fmt: skip
     browser = subprocess.Popen([*line, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         ready = profile / "DevToolsActivePort"

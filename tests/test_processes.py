@@ -22,9 +22,8 @@ BY_FILE = ["--rdzv-backend", "c10d", "--rdzv-conf", "store_type=file"]  # the RE
 FILE_ONLY = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
-def start(processes: int, *arguments, torchrun=("-m", "torch.distributed.run")) -> subprocess.Popen:
+def start(processes: int, *arguments, torchrun=("-m", "torch.distributed.run"), by_file=os.name == "nt") -> subprocess.Popen:
     """torchrun on this machine's CPU; scripts outside the project find `helpers`."""
-    by_file = os.name == "nt" or "-m" not in torchrun
     line = [sys.executable, *torchrun, *(BY_FILE if by_file else ["--standalone"]), "--local-addr", "127.0.0.1"]
     line += ["--nproc-per-node", processes, *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -139,7 +138,7 @@ def test_processes_meet_where_pytorch_lacks_what_torchrun_asks_for(tmp_path):
     torchrun, script = tmp_path / "torchrun.py", tmp_path / "sums.py"
     torchrun.write_text(WITHOUT_LIBUV)
     script.write_text(SUMS)
-    code, out, err = finish(start(2, script, tmp_path / "2.pt", torchrun=[torchrun]))
+    code, out, err = finish(start(2, script, tmp_path / "2.pt", torchrun=[torchrun], by_file=True))
     assert code == 0, err
     assert out == "agree True sum 3\n"
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")

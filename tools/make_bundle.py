@@ -48,11 +48,11 @@ def make_bundle(folder: Path, *options: str, project: Path = PROJECT) -> None:
     if (folder / "course").exists():
         raise UserError(f"{folder} already holds a course: choose another folder, or remove {folder / 'course'}.")
     fetch_wheels(project / "requirements.txt", folder / "wheels", *options)
+    (folder / "course").mkdir()
     for name in COURSE:
         if (project / name).is_dir():
             shutil.copytree(project / name, folder / "course" / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
         else:
-            (folder / "course").mkdir(exist_ok=True)
             shutil.copy(project / name, folder / "course" / name)
     version = ".".join(map(str, sys.version_info[:2]))
     text = INSTALL.format(version=version, system=platform.system(), machine=platform.machine())
