@@ -1,1 +1,3 @@
-"""Helpers shared by the notebooks and the command line. Start reading with `data`, then `models` and `training`."""
+"""The code that the notebooks share, and the command line."""
+
+__version__ = "1.1.0"

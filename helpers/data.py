@@ -1,7 +1,7 @@
-"""Find, check and name the pictures of a data folder, and load them as tensors.
+"""Find, check and name the images of a data folder, and load them as tensors.
 
-A data folder has `train/` and `valid/` (and perhaps `test/`), each with one folder of images per class: torchvision's
-ImageFolder layout. `FLOWER_DATA` points to one; without it the rendered flowers that come with the course are used.
+A data folder contains `train/` and `valid/` (and optionally `test/`), each with one folder of images per class:
+torchvision's ImageFolder layout. FLOWER_DATA points to one; the default is the bundled set of rendered flowers.
 """
 
 import hashlib
@@ -20,90 +20,89 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from helpers.images import UserError, image_files, load_image, middle_square
+from helpers.base import PROJECT, UserError
+from helpers.images import center_crop_square, image_files, load_image
 
-PROJECT = Path(__file__).resolve().parent.parent
-IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the three channels, for values in [0, 1]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # per RGB channel, for values in [0, 1]
 IMAGENET_STD = (0.229, 0.224, 0.225)
+Files = dict[str, dict[str, list[Path]]]  # split -> class folder -> its images, all sorted
 
 
 # ---- the folder ----------------------------------------------------------------------------------------------------
 
 
+def data_path() -> Path:
+    """The folder that FLOWER_DATA names (relative to the current folder or to the project), or the bundled flowers."""
+    root = Path(os.environ.get("FLOWER_DATA") or PROJECT / "flower_data").expanduser()
+    return root if root.exists() or root.is_absolute() else PROJECT / root
+
+
 def data_dir() -> Path:
-    """The folder named by FLOWER_DATA (seen from here or from the project), or the bundled flowers; checked."""
-    wanted = os.environ.get("FLOWER_DATA")
-    if not wanted:
-        return check_data(PROJECT / "flower_data")
-    root = Path(wanted).expanduser()
-    return check_data(root if root.exists() or root.is_absolute() else PROJECT / root)
+    """`data_path`, checked. Raises UserError if it cannot be used for training (see `find_images`)."""
+    find_images(data_path())
+    return data_path()
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The class folders' names in ImageFolder's order: sorted as text, hidden ones passed over."""
+    """The names of the class folders in ImageFolder's order (sorted as text); hidden folders are skipped."""
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def check_data(root: Path) -> Path:
-    """Return `root` if it can be trained on; raise UserError if a folder, a class or its images are missing."""
+def find_images(root: Path) -> Files:
+    """The images of every split and class, found in one walk through the folder.
+
+    Raises UserError if train/ or valid/, a class or its images are missing.
+    """
     if not root.is_dir():
         raise UserError(f"There is no folder {root}: set FLOWER_DATA (or --data) to a folder with train/ and valid/.")
+    splits = [root / split for split in ("train", "valid", "test") if (root / split).is_dir()]
+    files = {folder.name: {name: image_files(folder / name) for name in class_folders(folder)} for folder in splits}
     for split in ("train", "valid"):
-        if not (root / split).is_dir():
+        if split not in files:
             raise UserError(f"{root} has no folder {split}/: it needs train/ and valid/, each with one folder per class.")
-    classes = class_folders(root / "train")
-    if not classes:
+    if not files["train"]:
         raise UserError(f"{root / 'train'} has no class folders: put the images of each class into a folder of its own.")
+    for name in sorted(set(files["train"]) ^ set(files["valid"])):
+        raise UserError(f"train/ and valid/ of {root} must have the same classes, but only one of them has {name!r}.")
     for split in ("train", "valid"):
-        differing = set(classes) ^ set(class_folders(root / split))
-        if differing:
-            raise UserError(
-                f"train/ and {split}/ of {root} must have the same classes, but only one has {sorted(differing)[0]!r}."
-            )
-        for name in classes:
-            if not image_files(root / split / name):
-                raise UserError(
-                    f"{root / split / name} holds no images: add some, or remove this class from train/ and valid/."
-                )
-    return root
+        for name in (name for name, images in files[split].items() if not images):
+            raise UserError(f"{root / split / name} contains no images: add some, or remove this class from every split.")
+    return files
 
 
-def split_card(root: Path) -> dict:
-    """What belongs to every accuracy: how the data was split. Per split (train, valid, perhaps test) the number of images
-    and classes, and the images of the smallest and the largest class; and `files`, the first 12 hex digits of the SHA-256
-    of the sorted file list (paths seen from `root`, one a line): two runs with the same digits used the same split.
+def split_summary(root: Path, files: Files) -> dict:
+    """How the data was split, to be reported with every accuracy.
+
+    Per split: the number of images and classes, and of images in the smallest and the largest class. `files`: the first
+    12 hex digits of the SHA-256 of the sorted file list (paths relative to `root`, one per line), equal for equal splits.
     """
-    card, listed = {}, []
-    for split in ("train", "valid", "test"):
-        if (root / split).is_dir():
-            files = {name: image_files(root / split / name) for name in class_folders(root / split)}
-            counts = [len(images) for images in files.values()] or [0]
-            card[split] = {"images": sum(counts), "classes": len(files), "fewest": min(counts), "most": max(counts)}
-            listed += [path.relative_to(root).as_posix() for images in files.values() for path in images]
-    return card | {"files": hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()[:12]}
+    summary: dict = {}
+    for split, classes in files.items():
+        counts = [len(images) for images in classes.values()] or [0]
+        summary[split] = {"images": sum(counts), "classes": len(classes), "fewest": min(counts), "most": max(counts)}
+    paths = sorted(p.relative_to(root).as_posix() for classes in files.values() for images in classes.values() for p in images)
+    return summary | {"files": hashlib.sha256("\n".join(paths).encode()).hexdigest()[:12]}
 
 
-def print_split_card(root: Path) -> None:
-    """Show `split_card` in four lines."""
-    card = split_card(root)
-    for split, row in card.items():
-        if split != "files":
-            each = f"{row['fewest']} to {row['most']} in a class"
-            print(f"{split:5}  {row['images']} images, {row['classes']} classes, {each}")
-    print(f"files  {card['files']} (hash of the sorted file list)")
+def print_split_summary(root: Path) -> None:
+    """Print `split_summary`, one line per split and one for the hash."""
+    summary = split_summary(root, find_images(root))
+    digest = summary.pop("files")
+    for split, row in summary.items():
+        per_class = f"{row['fewest']} to {row['most']} per class"
+        print(f"{split:5}  {row['images']} images, {row['classes']} classes, {per_class}")
+    print(f"files  {digest} (SHA-256 of the sorted file list)")
 
 
 def flower_names(classes: Sequence[str], root: Path | None = None) -> dict[str, str]:
-    """Folder name -> flower name, from the data folder's cat_to_name.json or the project's if it has every class.
+    """Folder name -> flower name, from the cat_to_name.json of the data folder or else of the project.
 
-    Without a fitting file the folder names are the names.
+    A file that lacks one of the classes is ignored; without a matching file the folder names are the flower names.
     """
-    for folder in ([root] if root else []) + [PROJECT]:
-        path = folder / "cat_to_name.json"
-        if path.is_file():
-            cat_to_name = _read_names(path)
-            if all(name in cat_to_name for name in classes):
-                return {name: cat_to_name[name] for name in classes}
+    for path in [folder / "cat_to_name.json" for folder in (root, PROJECT) if folder]:
+        cat_to_name = _read_names(path) if path.is_file() else {}
+        if all(name in cat_to_name for name in classes):
+            return {name: cat_to_name[name] for name in classes}
     return {name: name for name in classes}
 
 
@@ -113,7 +112,7 @@ def _read_names(path: Path) -> dict[str, str]:
     except ValueError:
         names = None
     if not isinstance(names, dict):
-        raise UserError(f"{path} is not a JSON object of folder names and flower names: mend it or remove it.")
+        raise UserError(f"{path} is not a JSON object that maps folder names to flower names: fix it or remove it.")
     return names
 
 
@@ -121,49 +120,49 @@ def _read_names(path: Path) -> dict[str, str]:
 
 
 def train_transform(size: int) -> v2.Compose:
-    """PIL image -> float32 (3, size, size), augmented and normalised."""
+    """PIL image -> float32 (3, size, size), augmented and normalized."""
     return v2.Compose(
         [
-            v2.RandomRotation(30, interpolation=v2.InterpolationMode.BILINEAR),  # first: the crop cuts off empty corners
+            v2.RandomRotation(30, interpolation=v2.InterpolationMode.BILINEAR),  # first: the crop removes empty corners
             v2.RandomResizedCrop(size, scale=(0.35, 1.0), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.03),
             v2.RandomGrayscale(0.025),
-            *_to_normalised(),
+            *_to_normalized(),
         ]
     )
 
 
 def valid_transform(size: int) -> v2.Compose:
-    """PIL image -> float32 (3, size, size): the middle square, normalised; nothing random."""
-    return v2.Compose([v2.Resize(size, antialias=True), v2.CenterCrop(size), *_to_normalised()])
+    """PIL image -> float32 (3, size, size): resized, center-cropped and normalized, without randomness."""
+    return v2.Compose([v2.Resize(size, antialias=True), v2.CenterCrop(size), *_to_normalized()])
 
 
-def _to_normalised() -> list[v2.Transform]:
+def _to_normalized() -> list[v2.Transform]:
     return [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
 
 
 def im_convert(tensor: Tensor) -> np.ndarray:
-    """Undo the normalisation for display: float (3, height, width) -> float32 array (height, width, 3) in [0, 1]."""
+    """Undo the normalization for display: float (3, height, width) -> float32 (height, width, 3) in [0, 1]."""
     image = tensor.detach().cpu().float().numpy().transpose(1, 2, 0)
     return (image * np.array(IMAGENET_STD) + np.array(IMAGENET_MEAN)).clip(0, 1).astype(np.float32)
 
 
-# ---- a split, the usual way ----------------------------------------------------------------------------------------
+# ---- a split as a map-style dataset --------------------------------------------------------------------------------
 
 
 class FlowerFolder(ImageFolder):
-    """torchvision's ImageFolder, reading any image mode and passing over hidden folders such as .ipynb_checkpoints."""
+    """torchvision's ImageFolder for any image mode, without hidden folders such as .ipynb_checkpoints."""
 
     def __init__(self, folder: Path, transform: Callable | None = None):
         super().__init__(str(folder), transform, loader=load_image)
 
-    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         classes = class_folders(Path(directory))
         return classes, {name: index for index, name in enumerate(classes)}
 
     @staticmethod
-    def make_dataset(directory: str, class_to_idx: dict[str, int], *_, **__) -> list[tuple[str, int]]:
+    def make_dataset(directory, class_to_idx: dict[str, int], *_, **__) -> list[tuple[str, int]]:  # type: ignore[override]
         folders = [(Path(directory) / name, index) for name, index in class_to_idx.items()]
         return [(str(path), index) for folder, index in folders for path in image_files(folder)]
 
@@ -171,32 +170,32 @@ class FlowerFolder(ImageFolder):
 # ---- a split, decoded once -----------------------------------------------------------------------------------------
 
 
-IN_MEMORY = 64 * 2**20  # bytes; what is larger lies in a temporary file
+MEMMAP_BYTES = 64 * 2**20  # tensors above this size are memory-mapped files
 
 
-def room(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """A new tensor to be filled. A large one lies in a temporary file, of which the system keeps in memory what fits.
+def empty_or_memmap(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """An uninitialized tensor; a large one is a memory-mapped temporary file, of which the system caches what fits.
 
-    The file vanishes with the tensor; TMPDIR says where it lies (on a disk, not in memory, if memory is short). Raises
-    UserError if there is no room for it.
+    The file is deleted with the tensor. It lies in the folder that TMPDIR names (on a disk, not in memory, if memory is
+    short). Raises UserError if the disk is full.
     """
     size = math.prod(shape) * dtype.itemsize
-    if size <= IN_MEMORY:
-        return torch.empty(shape, dtype=dtype)
+    if size <= MEMMAP_BYTES:
+        return torch.empty(*shape, dtype=dtype)
     try:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 (it stays as long as the tensor)
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (it stays open as long as the tensor lives)
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)  # or a full disk would end the program while it writes
-        return torch.from_numpy(np.memmap(file, np.uint8, "w+", shape=size)).view(dtype).view(*shape)
+            os.posix_fallocate(file.fileno(), 0, size)  # or a full disk would kill the process with SIGBUS later
+        return torch.from_numpy(np.memmap(file, np.uint8, "w+", shape=(size,))).view(dtype).view(*shape)
     except OSError as error:
         raise UserError(
-            f"There is no room for {size / 1e9:.1f} GB in {tempfile.gettempdir()} ({error.strerror}): "
+            f"{tempfile.gettempdir()} has no space for {size / 1e9:.1f} GB ({error.strerror}): "
             "free some space or set TMPDIR to a folder on another disk."
         ) from error
 
 
 class Images(NamedTuple):
-    """A split, decoded. pixels: uint8 (n, 3, size, size), labels: int64 (n,), classes: folder names, files: n paths."""
+    """A decoded split. pixels: uint8 (n, 3, size, size), labels: int64 (n,), classes: folder names, files: n paths."""
 
     pixels: Tensor
     labels: Tensor
@@ -204,52 +203,59 @@ class Images(NamedTuple):
     files: list[Path]
 
 
-def decode_square(path: Path, size: int) -> Tensor:
-    """The middle square of an image, uint8 (3, size, size)."""
-    square = middle_square(load_image(path, least=2 * size), size)
+def decode_image(path: Path, size: int) -> Tensor:
+    """The center crop of an image, uint8 (3, size, size)."""
+    square = center_crop_square(load_image(path, min_side=2 * size), size)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)
 
 
 def decode_files(files: Sequence[Path], size: int) -> tuple[Tensor, dict[int, str]]:
-    """Decode every file once: pixels uint8 (n, 3, size, size), and a sentence about each unreadable file by its number."""
-    pixels, bad = room((len(files), 3, size, size), torch.uint8), {}
+    """Decode files in parallel: pixels uint8 (n, 3, size, size), and {index: error message} of the unreadable ones."""
+    pixels, errors = empty_or_memmap((len(files), 3, size, size), torch.uint8), {}
 
     def decode(i: int) -> None:
         try:
-            pixels[i] = decode_square(files[i], size)
+            pixels[i] = decode_image(files[i], size)
         except UserError as error:
-            bad[i] = str(error)
+            errors[i] = str(error)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside Python's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the GIL while it decodes
         list(pool.map(decode, range(len(files))))
-    return pixels, bad
+    return pixels, errors
 
 
 def decode_split(root: Path, split: str, size: int, skip_unreadable: bool = False) -> Images:
-    """Decode one split of a data folder once and for all.
+    """Decode one split of a data folder into memory: see `decode_classes`."""
+    return decode_classes(
+        {name: image_files(root / split / name) for name in class_folders(root / split)}, size, skip_unreadable
+    )
 
-    Raises UserError that names the first unreadable image; with skip_unreadable they are named and left out.
+
+def decode_classes(files: dict[str, list[Path]], size: int, skip_unreadable: bool = False) -> Images:
+    """Decode the images of all classes at size x size pixels; a class's label is its position in `files`.
+
+    Raises UserError if an image is unreadable, or, with skip_unreadable (which prints their names), if all of a class are.
     """
-    classes = class_folders(root / split)
-    files = [(path, i) for i, name in enumerate(classes) for path in image_files(root / split / name)]
-    pixels, bad = decode_files([path for path, _ in files], size)
-    if bad and not skip_unreadable:
-        more = f" ({len(bad) - 1} more files like it)" if len(bad) > 1 else ""
-        raise UserError(sorted(bad.values())[0] + more)
-    good = [i for i in range(len(files)) if i not in bad]
-    for new, old in enumerate(good if bad else ()):  # in its place: it may be large
+    paths = [path for of_class in files.values() for path in of_class]
+    labels = torch.tensor([label for label, of_class in enumerate(files.values()) for _ in of_class], dtype=torch.int64)
+    pixels, errors = decode_files(paths, size)
+    if errors and not skip_unreadable:
+        more = f" ({len(errors) - 1} more unreadable files)" if len(errors) > 1 else ""
+        raise UserError(min(errors.values()) + more)
+    for i in sorted(errors):
+        print(f"skipped: {errors[i]}")
+    kept = [i for i in range(len(paths)) if i not in errors]
+    for new, old in enumerate(kept if errors else ()):  # in place: the tensor may be large
         pixels[new] = pixels[old]
-    for i in sorted(bad):
-        print(f"left out: {bad[i]}")
-    labels = [files[i][1] for i in good]
-    for empty in sorted(set(range(len(classes))) - set(labels))[:1]:
-        raise UserError(f"{root / split / classes[empty]} holds no readable image: add some, or remove this class everywhere.")
-    return Images(pixels[: len(good)], torch.tensor(labels), classes, [files[i][0] for i in good])
+    for label, name in enumerate(files):
+        if label not in labels[kept]:
+            raise UserError(f"Class {name!r} has no readable image: add some, or remove this class from every split.")
+    return Images(pixels[: len(kept)], labels[kept], list(files), [paths[i] for i in kept])
 
 
-def few_images(images: Images, classes: Sequence[int], most: int) -> Images:
-    """The first `most` images of each of the given classes (indices); their new labels are 0, 1, ... in this order."""
-    rows = [(images.labels == label).nonzero().flatten()[:most] for label in classes]
+def few_images(images: Images, classes: Sequence[int], per_class: int) -> Images:
+    """The first `per_class` images of each of the given class indices, relabeled 0, 1, ... in this order."""
+    rows = [(images.labels == label).nonzero().flatten()[:per_class] for label in classes]
     labels = torch.cat([torch.full_like(of_class, new) for new, of_class in enumerate(rows)])
     chosen = torch.cat(rows)
     files = [images.files[i] for i in chosen.tolist()]
@@ -257,18 +263,18 @@ def few_images(images: Images, classes: Sequence[int], most: int) -> Images:
 
 
 def normalize_batch(pixels: Tensor, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> Tensor:
-    """uint8 (batch, 3, height, width) -> float32, normalised."""
-    mean, std = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (mean, std))
-    return (pixels.float() / 255 - mean) / std
+    """uint8 (batch, 3, height, width) -> float32, normalized per channel."""
+    mean_map, std_map = (torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) for v in (mean, std))
+    return (pixels.float() / 255 - mean_map) / std_map
 
 
 class BatchLoader:
-    """Batches from tensors in memory; stands in for a DataLoader.
+    """Batches of tensors in memory, in place of a DataLoader.
 
-    transform turns a batch of inputs into what the model takes; shuffling draws from torch's global generator. share:
-    (rank, world) if several processes divide every batch; when they shuffle, they draw the same order, and their shares of
-    a batch are equally large: up to world - 1 images at the end of an epoch are left out. device: where batches are wanted;
-    to a GPU they are copied from pinned memory, so that the processor does not wait for the copy.
+    transform: turns a batch of inputs into the model's inputs. shuffle: a new order in every epoch, drawn from torch's
+    global generator. shard: (rank, world size) when several processes share each batch; with shuffle they draw the same
+    order, and their shards of a batch are equally large: up to world size - 1 images are dropped at the end of an epoch.
+    device: where the batches are needed; to a GPU they are copied asynchronously from pinned memory.
     """
 
     def __init__(
@@ -278,26 +284,25 @@ class BatchLoader:
         batch_size: int,
         *,
         shuffle: bool = False,
-        transform: Callable | None = None,
-        share: tuple[int, int] = (0, 1),
+        transform: Callable[[Tensor], Tensor] | None = None,
+        shard: tuple[int, int] = (0, 1),
         device: torch.device | None = None,
     ):
         self.inputs, self.labels = inputs, labels
         self.batch_size, self.shuffle, self.transform = batch_size, shuffle, transform
-        self.share, self.device = share, device
+        self.shard, self.device = shard, device
 
     def __len__(self) -> int:
         return len(self._batches(torch.arange(len(self.labels))))
 
-    def _batches(self, order: Tensor) -> Sequence[Tensor]:
-        rank, world = self.share
-        batches = order.split(self.batch_size)
+    def _batches(self, order: Tensor) -> list[Tensor]:
+        rank, world_size = self.shard
+        batches = list(order.split(self.batch_size))
         if self.shuffle:
-            batches = [batch[: len(batch) // world * world] for batch in batches]
-            # Batch normalisation cannot learn from a single image: leave a last lonely one out of this epoch.
+            batches = [batch[: len(batch) // world_size * world_size] for batch in batches]
             if len(batches) > 1 and len(batches[-1]) < 2:
-                batches.pop()
-        return [batch[rank::world] for batch in batches if rank < len(batch)]
+                batches.pop()  # batch normalization cannot train on a single image
+        return [batch[rank::world_size] for batch in batches if rank < len(batch)]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         n = len(self.labels)

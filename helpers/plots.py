@@ -1,4 +1,4 @@
-"""Figures that several notebooks draw."""
+"""The figures that several notebooks share."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from helpers.training import History
+from helpers.checkpoints import History
 
 RIGHT, WRONG = "#1a7f37", "#c62828"
 
@@ -27,7 +27,7 @@ def show_images(images: Sequence, titles: Sequence[str] | None = None, columns: 
 
 
 def plot_history(runs: dict[str, History]) -> None:
-    """Loss and accuracy over the epochs; one pair of lines per run: train dashed, valid solid with dots."""
+    """Learning curves: loss and accuracy per epoch, train dashed and valid solid with dots, one color per run."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5))
     for number, (label, history) in enumerate(runs.items()):
         epochs = range(1, len(history) + 1)
@@ -37,7 +37,7 @@ def plot_history(runs: dict[str, History]) -> None:
             axis.set(xlabel="epoch", ylabel=quantity)
             axis.xaxis.get_major_locator().set_params(integer=True)
     right.set_ylim(0, 1)
-    # A first epoch from scratch can have an enormous loss: keep the axis readable.
+    # The first epoch from scratch can have a huge loss: keep the axis readable.
     losses = [row["train_loss"] for history in runs.values() for row in history]
     left.set_ylim(0, 1.4 * max([loss for loss in losses if math.isfinite(loss)], default=1.0))
     left.legend(title="dashed: train, solid: valid", fontsize=8, title_fontsize=8)
@@ -46,7 +46,7 @@ def plot_history(runs: dict[str, History]) -> None:
 
 
 def show_predictions(images: Sequence, predicted: Sequence[str], true: Sequence[str], columns: int = 6) -> None:
-    """A grid titled "predicted (true)": green with a tick if right, red with a cross if wrong."""
+    """A grid of images titled "predicted (true)": green with a tick if correct, red with a cross if wrong."""
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(1.9 * columns, 2.4 * rows), squeeze=False)
@@ -62,7 +62,7 @@ def show_predictions(images: Sequence, predicted: Sequence[str], true: Sequence[
 
 
 def plot_counts(counts: dict[str, int], title: str) -> None:
-    """Bars of how many images each class has, most first."""
+    """A bar chart of the number of images per class, in descending order."""
     values = sorted(counts.values(), reverse=True)
     figure, axis = plt.subplots(figsize=(9, 2.6))
     axis.bar(range(len(values)), values, color="C0")
@@ -72,9 +72,9 @@ def plot_counts(counts: dict[str, int], title: str) -> None:
 
 
 def figure_to_array() -> np.ndarray:
-    """The current figure as uint8 (height, width, 3), closed afterwards: one frame of an animation."""
+    """The current figure as uint8 (height, width, 3), for one frame of an animation; the figure is closed."""
     figure = plt.gcf()
     figure.canvas.draw()
-    frame = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    frame = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
     plt.close(figure)
     return frame

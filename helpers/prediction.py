@@ -1,4 +1,4 @@
-"""Load a checkpoint alone and name the flowers in pictures."""
+"""Load a trained model and predict the flowers in images."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -8,25 +8,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from helpers.data import IMAGENET_MEAN, IMAGENET_STD, decode_square, normalize_batch
-from helpers.images import UserError, image_files
+from helpers.base import UserError, write_atomically
+from helpers.checkpoints import load_checkpoint, save_checkpoint
+from helpers.data import IMAGENET_MEAN, IMAGENET_STD, decode_files, normalize_batch
+from helpers.images import image_files
 from helpers.models import initialize_model
-from helpers.training import load_checkpoint, progress, save_checkpoint, write_atomically
+from helpers.training import progress
 
 
 class Predictor(NamedTuple):
-    """A trained model with everything needed to use it. classes: folder names in the order of the outputs."""
+    """A trained model with everything needed to use it. classes: folder names in the order of the logits."""
 
     model: nn.Module
     classes: list[str]
-    names: dict[str, str]
+    names: dict[str, str]  # folder name -> flower name
     image_size: int
-    mean: tuple  # of the three channels, as in training
-    std: tuple
+    mean: tuple[float, ...]  # per RGB channel, as in training
+    std: tuple[float, ...]
 
 
 class Prediction(NamedTuple):
-    """One guess for one image. label: class folder; name: flower; probability in [0, 1]."""
+    """One predicted class of one image. label: folder name; name: flower name; probability in [0, 1]."""
 
     file: Path
     label: str
@@ -35,11 +37,13 @@ class Prediction(NamedTuple):
 
 
 def save_model(path: Path, model: nn.Module, classes: Sequence[str], names: dict[str, str], image_size: int, **facts) -> None:
-    """Write a checkpoint that needs nothing beside it: weights, classes, names, image size, normalisation, plain facts."""
-    tensors = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    """Write a self-contained checkpoint: weights, classes, names, image size, normalization, architecture.
+
+    facts: more plain values, or another architecture than the default resnet18.
+    """
     content = {
         "architecture": "resnet18",
-        "model": tensors,
+        "model": {name: value.detach().cpu() for name, value in model.state_dict().items()},
         "classes": list(classes),
         "names": dict(names),
         "image_size": image_size,
@@ -50,23 +54,21 @@ def save_model(path: Path, model: nn.Module, classes: Sequence[str], names: dict
 
 
 def load_model(path: Path) -> Predictor:
-    """Read a checkpoint written by `save_model`. Raises UserError if it is no such file."""
+    """Read a checkpoint written by `save_model`. Raises UserError if it is missing, damaged or of another kind."""
     content = load_checkpoint(path)
     try:
         model = initialize_model(content["architecture"], len(content["classes"]), feature_extract=False, weights="none")
         model.load_state_dict(content["model"])
         names = {label: content["names"].get(label, label) for label in content["classes"]}
-        how = (content["image_size"], tuple(content["mean"]), tuple(content["std"]))
-        predictor = Predictor(model.eval(), content["classes"], names, *how)
+        inputs = (content["image_size"], tuple(content["mean"]), tuple(content["std"]))
+        return Predictor(model.eval(), content["classes"], names, *inputs)
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is not a model of this course ({str(error).splitlines()[0]}): use a best.pt written by helpers.train."
-        ) from error
-    return predictor
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is not a model of this course ({reason}): use a best.pt written by helpers.train.") from error
 
 
 def collect_images(paths: Iterable[Path]) -> list[Path]:
-    """The given files, and all images in the given folders. Raises UserError if one does not exist or nothing is found."""
+    """The given files, and all images in the given folders. Raises UserError if a path does not exist or there are none."""
     files = []
     for path in map(Path, paths):
         if not path.exists():
@@ -77,8 +79,8 @@ def collect_images(paths: Iterable[Path]) -> list[Path]:
     return files
 
 
-def probabilities(predictor: Predictor, pixels: Tensor) -> Tensor:
-    """uint8 (n, 3, size, size) -> float32 (n, classes), each row sums to 1."""
+def predict_proba(predictor: Predictor, pixels: Tensor) -> Tensor:
+    """Class probabilities: uint8 (n, 3, size, size) -> float32 (n, classes) on the CPU, each row sums to 1."""
     with torch.inference_mode():
         device = next(predictor.model.parameters()).device
         return predictor.model(normalize_batch(pixels.to(device), predictor.mean, predictor.std)).softmax(1).cpu()
@@ -87,30 +89,24 @@ def probabilities(predictor: Predictor, pixels: Tensor) -> Tensor:
 def predict_files(
     predictor: Predictor, files: Sequence[Path], top: int = 5, batch_size: int = 64
 ) -> tuple[list[list[Prediction]], list[str]]:
-    """The `top` most probable flowers of every readable file, best first, and a sentence for every unreadable one."""
-    results, problems = [], []
+    """The `top` most probable classes of every readable file, best first, and an error message for every other file."""
+    results, messages = [], []
     for start in progress(range(0, len(files), batch_size), "predicting"):
-        readable, squares = [], []
-        for path in files[start : start + batch_size]:
-            try:
-                squares.append(decode_square(path, predictor.image_size))
-                readable.append(path)
-            except UserError as error:
-                problems.append(str(error))
+        batch = files[start : start + batch_size]
+        pixels, errors = decode_files(batch, predictor.image_size)
+        messages += [errors[i] for i in sorted(errors)]
+        readable = [i for i in range(len(batch)) if i not in errors]
         if readable:
-            values, indices = probabilities(predictor, torch.stack(squares)).topk(min(top, len(predictor.classes)))
-            results += [_predictions(predictor, *row) for row in zip(readable, indices.tolist(), values.tolist(), strict=True)]
-    return results, problems
-
-
-def _predictions(predictor: Predictor, file: Path, indices: list[int], values: list[float]) -> list[Prediction]:
-    """Index -> folder -> flower name; an index alone is neither."""
-    labels = [predictor.classes[index] for index in indices]
-    return [Prediction(file, label, predictor.names[label], value) for label, value in zip(labels, values, strict=True)]
+            rows = predict_proba(predictor, pixels[readable]).topk(min(top, len(predictor.classes)))
+            for i, values, indices in zip(readable, rows.values.tolist(), rows.indices.tolist(), strict=True):
+                labels = [predictor.classes[index] for index in indices]  # index -> folder name -> flower name
+                guesses = zip(labels, values, strict=True)
+                results.append([Prediction(batch[i], label, predictor.names[label], value) for label, value in guesses])
+    return results, messages
 
 
 def write_csv(path: Path, results: Sequence[Sequence[Prediction]]) -> None:
-    """The best guess for every image: image_id, label, name, probability."""
+    """The most probable class of every image as CSV: image_id, label, name, probability."""
 
     def write(temporary: Path) -> None:
         with open(temporary, "w", newline="", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""A page that names flowers, on this machine: python -m helpers.serve flowers.onnx
+"""A local web page that names flowers: python -m helpers.serve flowers.onnx
 
-Open the address that it prints, drop a photo, see the five likeliest flowers. Nothing leaves the machine: the server
-listens on 127.0.0.1 only, keeps no picture and needs no network.
+Open the address that it prints and drop a photo to see the five most probable flowers. Nothing leaves the machine: the
+server listens on 127.0.0.1 only, stores no images and needs no network.
 """
 
 import argparse
@@ -15,23 +15,24 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from helpers.images import UserError, load_image
-from helpers.onnx_model import OnnxModel, best, load_onnx
+from helpers.base import UserError, run_command
+from helpers.images import load_image
+from helpers.onnx_model import OnnxModel, load_onnx, predict_top
 
 PAGE = Path(__file__).with_name("page.html")
-LARGEST = 30 * 2**20  # bytes of an upload
-ONE_AT_A_TIME = threading.Lock()  # a large picture takes a lot of memory while it is decoded
+MAX_UPLOAD = 30 * 2**20  # bytes
+DECODING = threading.Lock()  # one image at a time: decoding a large one takes a lot of memory
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET / gives the page; POST /name takes the bytes of a picture and gives [[name, probability], ...]."""
+    """GET / returns the page; POST /name with the bytes of an image returns [[name, probability], ...] as JSON."""
 
     model: OnnxModel
-    timeout = 30  # seconds without a byte from the other side
+    timeout = 30  # seconds without a byte from the client
 
     def do_GET(self) -> None:
         if not self.from_here():
-            self.refuse(HTTPStatus.FORBIDDEN, "Open the page by the address that the server printed.")
+            self.refuse(HTTPStatus.FORBIDDEN, "Open the page at the address that the server printed.")
         elif self.path == "/":
             self.answer(HTTPStatus.OK, PAGE.read_bytes(), "text/html; charset=utf-8")
         else:
@@ -40,27 +41,27 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not self.from_here():
-            self.refuse(HTTPStatus.FORBIDDEN, "Other pages may not ask this server.")
+            self.refuse(HTTPStatus.FORBIDDEN, "Other pages may not use this server.")
         elif self.path != "/name":
-            self.refuse(HTTPStatus.NOT_FOUND, "There is nothing here: send pictures to /name.")
+            self.refuse(HTTPStatus.NOT_FOUND, "There is nothing here: send images to /name.")
         elif not (length.isascii() and length.isdigit()):
-            self.refuse(HTTPStatus.LENGTH_REQUIRED, "Send the length of the picture first.")
-        elif int(length) > LARGEST:
-            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A picture may have {LARGEST // 2**20} MB at most.")
+            self.refuse(HTTPStatus.LENGTH_REQUIRED, "The Content-Length header is missing: send it with the image.")
+        elif int(length) > MAX_UPLOAD:
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The image is too large: the limit is {MAX_UPLOAD // 2**20} MB.")
         else:
             self.name(self.rfile.read(int(length)))
 
     def from_here(self) -> bool:
-        """Whether our own page asks: any other page that is open in the browser could send questions, too."""
+        """Whether the request comes from our own page: any other page open in the browser could send requests, too."""
         hosts = [f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")]
         origin = self.headers.get("Origin", f"http://{hosts[0]}")
         return self.headers.get("Host") in hosts and origin.removeprefix("http://") in hosts
 
     def name(self, data: bytes) -> None:
         try:
-            with ONE_AT_A_TIME:
-                image = load_image(io.BytesIO(data), least=2 * self.model.image_size, label="This file")
-                guesses = best(self.model, image)
+            with DECODING:
+                image = load_image(io.BytesIO(data), min_side=2 * self.model.image_size, label="This file")
+                guesses = predict_top(self.model, image)
             self.answer(HTTPStatus.OK, json.dumps(guesses).encode(), "application/json")
         except UserError as error:
             self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
@@ -76,19 +77,19 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_) -> None:
-        """Say nothing about every request."""
+        """Do not log every request."""
 
 
 class Server(ThreadingHTTPServer):
-    allow_reuse_address = os.name == "posix"  # Windows would let two programs have the same port
+    allow_reuse_address = os.name == "posix"  # on Windows, two programs could then use the same port
 
     def handle_error(self, request, client_address) -> None:
-        if not isinstance(sys.exception(), OSError):  # a visitor who has gone is no error
+        if not isinstance(sys.exception(), OSError):  # a client that disconnects is not an error
             super().handle_error(request, client_address)
 
 
 def make_server(model: OnnxModel, port: int) -> Server:
-    """A server on 127.0.0.1; port 0 takes a free one. Raises UserError if the port is taken."""
+    """A server on 127.0.0.1; port 0 picks a free one. Raises UserError if the port cannot be used."""
     try:
         return Server(("127.0.0.1", port), type("FlowerHandler", (Handler,), {"model": model}))
     except (OSError, OverflowError) as error:
@@ -98,20 +99,19 @@ def make_server(model: OnnxModel, port: int) -> Server:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line until Ctrl-C; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m helpers.serve", description="A page that names flowers.")
+    parser = argparse.ArgumentParser(prog="python -m helpers.serve", description="Serve a local web page that names flowers.")
     parser.add_argument("model", type=Path, help="a file written by helpers.export")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args(arguments)
-    try:
+
+    def command() -> None:
         server = make_server(load_onnx(options.model), options.port)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"Open http://127.0.0.1:{server.server_port} in a browser; Ctrl-C ends the server.", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.serve_forever()
-    server.server_close()
-    return 0
+        print(f"Open http://127.0.0.1:{server.server_port} in a browser; press Ctrl-C to stop the server.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+        server.server_close()
+
+    return run_command(command)
 
 
 if __name__ == "__main__":

@@ -1,361 +1,279 @@
-"""Train on any data folder: python -m helpers.train --data DIR --out DIR
+"""Train a classifier on any data folder: python -m helpers.train --data DIR --out DIR
 
-First the head, on features computed once; then all layers. Writes best.pt (for helpers.predict), last.pt (for --resume),
-history.csv and metrics.json. On several processes:
+First the head on stored features, then all layers, by the recipe in helpers/recipe.py. Writes best.pt (for
+helpers.predict), last.pt (for --resume), history.csv and metrics.json. On several processes:
 torchrun --standalone --nproc-per-node=2 -m helpers.train --data DIR --out DIR
 """
 
 import argparse
-import contextlib
 import json
-import os
 import sys
 import time
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from helpers.augment import augment_batch
+from helpers.base import UserError, run_command, write_atomically
+from helpers.checkpoints import History, load_checkpoint, rng_state, save_checkpoint, save_history, set_rng_state
 from helpers.data import (
     BatchLoader,
     Images,
-    UserError,
-    check_data,
-    data_dir,
-    decode_split,
+    data_path,
+    decode_classes,
+    find_images,
     flower_names,
     normalize_batch,
-    split_card,
+    split_summary,
 )
-from helpers.models import (
-    default_weights,
-    initialize_model,
-    parameter_groups,
-    set_parameter_requires_grad,
-    speed_up_small_maps,
-)
+from helpers.distributed import broadcast_flag, cleanup_distributed, distribute, get_rank_and_world_size, init_distributed
+from helpers.models import head_paths, initialize_model, parameter_groups
 from helpers.prediction import save_model
-from helpers.processes import agree, distribute, join_processes, leave_processes, rank_and_world
-from helpers.training import (
-    BestWeights,
-    History,
-    choose_precision,
-    load_checkpoint,
-    pick_device,
-    random_state,
-    save_checkpoint,
-    save_history,
-    set_random_state,
-    train_head,
-    train_model,
-    write_atomically,
-)
+from helpers.recipe import Recipe, add_recipe_options, recipe_from, versions
+from helpers.runs import run_folder
+from helpers.speed import choose_precision, pick_device, use_im2col
+from helpers.training import BestWeights, train_head, train_model
 
-FINE_RATE, SCRATCH_RATE, WEIGHT_DECAY = 0.03, 0.1, 5e-4  # of the second phase: SGD, one cycle
-AVERAGED = 0.9  # each step, the weights that are measured and kept move a tenth of the way to those that learn
-VIEWS = 2  # augmented views of every image that the head learns from
-ROOM = 1.25  # training images are kept this much larger than the network's input, as room for random crops
+TRAIN_OVERSIZE = 1.25  # training images are stored this much larger than the network's input, for random crops
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
+def parse(arguments: list[str] | None) -> tuple[Recipe, argparse.Namespace]:
     parser = argparse.ArgumentParser(
         prog="python -m helpers.train", description="Train a flower classifier: first the head, then all layers."
     )
-    parser.add_argument(
-        "--data", type=Path, help="folder with train/ and valid/ (default: FLOWER_DATA, or the bundled flowers)"
-    )
+    parser.add_argument("--data", type=Path, help="folder with train/ and valid/ (default: FLOWER_DATA or the bundled flowers)")
     parser.add_argument("--out", type=Path, required=True, help="folder for best.pt, last.pt, history.csv and metrics.json")
-    parser.add_argument(
-        "--weights",
-        default=default_weights(),
-        help="flora (bundled), imagenet, none or a file (default: FLOWER_WEIGHTS or flora)",
-    )
-    parser.add_argument("--head-epochs", type=int, default=10)
-    parser.add_argument("--full-epochs", type=int, default=6)
-    parser.add_argument("--image-size", type=int, default=64, help="pixels, at least 32")
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--skip-unreadable", action="store_true", help="name unreadable images and train without them")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument("--skip-unreadable", action="store_true", help="print the names of unreadable images and skip them")
+    add_recipe_options(parser)
     options = parser.parse_args(arguments)
-    if min(options.head_epochs, options.full_epochs) < 0 or options.head_epochs + options.full_epochs == 0:
-        parser.error("--head-epochs and --full-epochs must be 0 or more, and not both 0")
-    if options.image_size < 32 or options.batch_size < 2:
-        parser.error("--image-size must be at least 32 and --batch-size at least 2")
-    return options
-
-
-@contextlib.contextmanager
-def only_run_in(out: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system frees however the process ends. Raises UserError if another run holds it."""
-    if rank_and_world()[0] > 0:  # of several processes, only the first writes
-        yield
-        return
-    lock = FileLock(out / ".lock", blocking=False)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"Another run is writing to {out}: wait for its end, or choose another --out.") from None
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror or error}): choose another --out.") from error
-    try:
-        for name in ("best.pt", "last.pt", "history.csv", "metrics.json", "probe"):
-            for left in out.glob(f".{name}.[0-9]*"):  # by a process that was killed while it wrote
-                left.unlink()
-        write_atomically(out / "probe", lambda temporary: temporary.write_text("ok"))
-        (out / "probe").unlink()
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # Windows removes the file itself, on release
-            (out / ".lock").unlink()
-        lock.release()
+        return recipe_from(options), options
+    except UserError as error:
+        parser.error(str(error))
 
 
-def check_resume(out: Path) -> None:
-    if not (out / "last.pt").is_file():
-        raise UserError(f"There is nothing to resume in {out}: leave out --resume, or name the folder of the stopped run.")
-
-
-def check_new(out: Path) -> None:
-    if (out / "last.pt").exists():
-        raise UserError(f"{out} already holds a run: add --resume to go on with it, or choose another --out.")
-
-
+@dataclass
 class Run:
-    """One training run: the data, the model and what a checkpoint has to remember."""
+    """Everything that training changes; last.pt is its state_dict."""
 
-    def __init__(self, options: argparse.Namespace, train: Images, valid: Images, names: dict[str, str], card: dict):
-        self.options, self.names, self.classes = options, names, train.classes
-        self.history: History = []
-        self.best = BestWeights()
-        self.saved = -1.0  # accuracy of the weights in best.pt
-        self.seconds = {"head_seconds": 0.0, "full_seconds": 0.0}
-        self.facts = {
-            "train_images": len(train.labels),
-            "valid_images": len(valid.labels),
-            "classes": len(train.classes),
-            "split": card,
-        }
-        self.device = pick_device()
-        self.precision = torch.bfloat16 if agree(choose_precision(self.device) is not None) else None
-        torch.manual_seed(options.seed)
-        model = initialize_model("resnet18", len(train.classes), feature_extract=True, weights=options.weights)
-        self.model = speed_up_small_maps(model.to(self.device, memory_format=torch.channels_last))
-        self.batches = self._loaders(train, valid, 0, 1)  # whole, for the head
-        self.shares = self._loaders(train, valid, *rank_and_world())  # this process's part of them, for all layers
+    recipe: Recipe
+    data: dict  # what `load_images` says about the data; must be equal when the run is resumed
+    model: nn.Module
+    ema: AveragedModel
+    optimizer: torch.optim.Optimizer
+    scheduler: OneCycleLR
+    epoch: int = 0  # finished epochs of all layers
+    history: History = field(default_factory=list)
+    best: BestWeights = field(default_factory=BestWeights)
+    saved_accuracy: float = -1.0  # of the weights in best.pt
 
-    def _loaders(self, train: Images, valid: Images, rank: int, world: int) -> dict[str, BatchLoader]:
-        """The share of process `rank` of `world` in every batch."""
+    def state_dict(self) -> dict:
+        modules = {name: getattr(self, name).state_dict() for name in ("model", "ema", "optimizer", "scheduler")}
+        values = {"recipe": asdict(self.recipe), "data": self.data, "epoch": self.epoch, "history": self.history}
+        return modules | values | {"rng": rng_state()}
 
-        def augment(pixels: torch.Tensor) -> torch.Tensor:
-            whole = (slice(rank, None, world), len(pixels) * world)
-            return augment_batch(pixels, self.options.image_size, share=whole)
+    def load_state_dict(self, state: dict, best: dict) -> None:
+        """Restore the contents of last.pt and best.pt ({} if there is none). Raises KeyError, RuntimeError or ValueError."""
+        for name in ("model", "ema", "optimizer", "scheduler"):
+            getattr(self, name).load_state_dict(state[name])
+        self.epoch, self.history = state["epoch"], state["history"]
+        if best and best["classes"] != self.data["folders"]:
+            raise KeyError("best.pt was trained on other classes")
+        if best:
+            self.best.state, self.best.accuracy = best["model"], best["valid_accuracy"]
+        self.saved_accuracy = self.best.accuracy
+        set_rng_state(state["rng"])
 
-        shared, size = {"share": (rank, world), "device": self.device}, self.options.batch_size
-        return {
-            "train": BatchLoader(train.pixels, train.labels, size, shuffle=True, transform=augment, **shared),
-            "valid": BatchLoader(valid.pixels, valid.labels, 4 * size, transform=normalize_batch, **shared),
-        }
 
-    def recipe(self) -> dict:
-        """What must be the same when a run is resumed."""
-        chosen = {
-            k: v
-            for k, v in vars(self.options).items()
-            if k in ("weights", "head_epochs", "full_epochs", "image_size", "batch_size", "seed")
-        }
-        return chosen | self.facts | {"folders": self.classes}
+def train(
+    recipe: Recipe, root: Path, out: Path, *, resume: bool = False, skip_unreadable: bool = False,
+    after_epoch: Callable[[int], None] | None = None,
+) -> dict:  # fmt: skip
+    """Train on the data folder `root`; returns the metrics, which are also written to `out`/metrics.json.
 
-    def head_phase(self) -> None:
-        start = time.perf_counter()
-        if self.options.head_epochs:
-            # Without anything to do after an epoch, train_model would take Ctrl-C for "enough" and go on to phase two.
-            options = {"views": VIEWS, "precision": self.precision, "after_epoch": lambda epoch: None}
-            epochs = self.options.head_epochs
-            # Every process does all of it: with the same seed they end with the same head.
-            self.history += train_head(self.model, self.batches["train"], self.batches["valid"], epochs, **options)
-            self.best.update(self.model, max(row["valid_accuracy"] for row in self.history))
-            self.save_best(self.model)
-        self.seconds["head_seconds"] = time.perf_counter() - start
+    after_epoch(epoch): called after each epoch of all layers, once its checkpoint is written. Raises UserError if the
+    data, the weights or `out` cannot be used; after an interrupt, `resume` continues from the last checkpoint.
+    """
+    start, device = time.perf_counter(), pick_device()
+    with run_folder(out, resume):
+        images, data = load_images(recipe, root, skip_unreadable)
+        last = load_checkpoint(out / "last.pt") if resume else {}
+        loaders = make_loaders(images, recipe, device, *get_rank_and_world_size())
+        run = build_run(pick_precision(recipe, device, last), data, len(loaders["train"]), device)
+        if resume:
+            restore_run(run, last, out)
+        load_seconds = time.perf_counter() - start
+        if not resume:
+            train_head_phase(run, make_loaders(images, recipe, device))  # every process trains the same head
+            torch.manual_seed(recipe.seed + 1)
+            save_run(run, run.model, out)
+        train_full_phase(run, loaders, out, after_epoch)
+        return write_metrics(run, device, load_seconds, out)
 
-    def all_layers(self) -> tuple[torch.optim.Optimizer, AveragedModel]:
-        """Let all layers learn: the optimizer, and the running average of the weights, which follows its steps."""
-        set_parameter_requires_grad(self.model, False)
-        rate = SCRATCH_RATE if self.options.weights == "none" else FINE_RATE
-        groups = parameter_groups(self.model, rate, rate, WEIGHT_DECAY)
-        optimizer = torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
-        # The average is good while the rate is still high, so fewer epochs do (Izmailov et al. 2018).
-        averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED), use_buffers=True)
-        optimizer.register_step_post_hook(lambda *_: averaged.update_parameters(self.model))
-        return optimizer, averaged
 
-    def full_phase(self, state: dict | None = None) -> None:
-        """Train all layers; `state` is the checkpoint that `restore` took over, to go on from."""
-        options = self.options
-        optimizer, averaged = self.all_layers()
-        steps = max(2, options.full_epochs * len(self.batches["train"]))
-        scheduler = OneCycleLR(optimizer, optimizer.param_groups[0]["lr"], total_steps=steps)
-        torch.manual_seed(options.seed + 1)
-        first = 0
-        if state and state["epoch"]:
-            averaged.load_state_dict(state["averaged"])
-            optimizer.load_state_dict(state["optimizer"])
-            scheduler.load_state_dict(state["scheduler"])
-            set_random_state(state["random"])
-            first = state["epoch"]
-        begin, before = time.perf_counter(), self.seconds["full_seconds"]
+def load_images(recipe: Recipe, root: Path, skip_unreadable: bool) -> tuple[dict[str, Images], dict]:
+    """Decode train/ and valid/; returns the images, and what metrics.json and last.pt say about them."""
+    files = find_images(root)
+    sizes = {"train": round(TRAIN_OVERSIZE * recipe.image_size), "valid": recipe.image_size}
+    images = {split: decode_classes(files[split], size, skip_unreadable) for split, size in sizes.items()}
+    n_train, n_valid = (len(images[split].labels) for split in sizes)
+    _, world_size = get_rank_and_world_size()
+    if n_train < 2:
+        raise UserError(f"{root / 'train'} contains a single image: training needs at least two.")
+    if recipe.batch_size % world_size or n_train < world_size:
+        shards = f"Batches of {recipe.batch_size} cannot be split over {world_size} processes"
+        raise UserError(f"{shards}: choose a multiple of {world_size} as --batch-size.")
+    summary, classes = split_summary(root, files), images["train"].classes
+    print(f"{n_train} training and {n_valid} validation images of {len(classes)} classes in {root} (files {summary['files']})")
+    found = summary["train"]["images"] + summary["valid"]["images"]
+    counts = {"classes": len(classes), "train_images": n_train, "valid_images": n_valid, "skipped": found - n_train - n_valid}
+    return images, counts | {"split": summary, "folders": classes, "names": flower_names(classes, root)}
 
-        def after_epoch(epoch: int) -> None:
-            self.seconds["full_seconds"] = before + time.perf_counter() - begin
-            self.save_best(averaged.module)
-            self.save_last(epoch + 1, averaged=averaged, optimizer=optimizer, scheduler=scheduler)
 
-        criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
-        kept = {"best": self.best, "history": self.history, "precision": self.precision}
-        train_model(
-            distribute(self.model), self.shares, criterion, optimizer, options.full_epochs,
-            scheduler=scheduler, measured=averaged.module, first_epoch=first, after_epoch=after_epoch, **kept,
+def pick_precision(recipe: Recipe, device: torch.device, last: dict) -> Recipe:
+    """The recipe with "auto" replaced by the precision of the run to resume, or else by the faster one on this device."""
+    if recipe.precision != "auto":
+        return recipe
+    if "precision" in last.get("recipe", {}):
+        return replace(recipe, precision=last["recipe"]["precision"])
+    fast = broadcast_flag(choose_precision(device) is not None)
+    return replace(recipe, precision="bfloat16" if fast else "float32")
+
+
+def make_loaders(
+    images: dict[str, Images], recipe: Recipe, device: torch.device, rank: int = 0, world_size: int = 1
+) -> dict[str, BatchLoader]:
+    """Augmented training batches and validation batches: the shards of process `rank`, or whole ones."""
+
+    def augment(pixels: torch.Tensor) -> torch.Tensor:
+        shard = (slice(rank, None, world_size), len(pixels) * world_size)
+        return augment_batch(pixels, recipe.image_size, shard=shard)
+
+    (train, valid), loader = images.values(), partial(BatchLoader, shard=(rank, world_size), device=device)
+    return {
+        "train": loader(train.pixels, train.labels, recipe.batch_size, shuffle=True, transform=augment),
+        "valid": loader(valid.pixels, valid.labels, 4 * recipe.batch_size, transform=normalize_batch),
+    }
+
+
+def build_run(recipe: Recipe, data: dict, steps_per_epoch: int, device: torch.device) -> Run:
+    """The model, its moving average, the optimizer and the schedule of all layers. Raises UserError for bad weights."""
+    torch.manual_seed(recipe.seed)
+    model = initialize_model(recipe.architecture, data["classes"], feature_extract=False, weights=recipe.weights)
+    if head_paths(model)[1:] or not isinstance(model.get_submodule(head_paths(model)[0]), nn.Linear):
+        raise UserError(f"{recipe.architecture} does not end in a single linear layer: choose another --architecture.")
+    model = use_im2col(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+    groups = parameter_groups(model, recipe.peak_lr, recipe.peak_lr, recipe.weight_decay)
+    optimizer = torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=0.9, nesterov=True)
+    scheduler = OneCycleLR(optimizer, recipe.peak_lr, total_steps=max(2, recipe.full_epochs * steps_per_epoch))
+    ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
+    return Run(recipe, data, model, ema, optimizer, scheduler)
+
+
+def restore_run(run: Run, last: dict, out: Path) -> None:
+    """Continue from the files in `out`. Raises UserError if they belong to another recipe, other data or an older version."""
+    if not {"recipe", "data", "rng"} <= last.keys():
+        problem = f"{out / 'last.pt'} was not written by this version of the course"
+        raise UserError(f"{problem}: start again with another --out (an older best.pt can still be used to predict).")
+    for name, value in asdict(run.recipe).items():
+        if last["recipe"].get(name) != value:
+            option = f"--{name.replace('_', '-')} {last['recipe'].get(name)}"
+            raise UserError(f"The run in {out} was started with {option}: resume it with the same options.")
+    if last["data"] != run.data:
+        raise UserError(
+            f"The run in {out} was started with other data: resume it with the same files, or choose another --out."
+        )
+    best = load_checkpoint(out / "best.pt") if (out / "best.pt").is_file() else {}
+    try:
+        run.load_state_dict(last, best)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise UserError(f"The files in {out} do not belong to one run: start again with another --out.") from error
+
+
+def train_head_phase(run: Run, loaders: dict[str, BatchLoader]) -> None:
+    """Train the head on stored features of the frozen backbone."""
+    recipe = run.recipe
+    if recipe.head_epochs:
+        train_head(
+            run.model, loaders["train"], loaders["valid"], recipe.head_epochs, views=recipe.views, lr=recipe.head_lr,
+            batch_size=recipe.batch_size, precision=autocast_dtype(recipe), history=run.history, catch_interrupt=False,
         )  # fmt: skip
-
-    def save_best(self, model: nn.Module) -> None:
-        """Write the model as best.pt if the last epoch was better than what the file holds."""
-        if self.best.accuracy <= self.saved:
-            return
-        self.saved = self.best.accuracy
-        facts = {"weights": self.options.weights, "valid_accuracy": self.best.accuracy}
-        save_model(self.options.out / "best.pt", model, self.classes, self.names, self.options.image_size, **facts)
-
-    def save_last(self, epoch: int, **parts) -> None:
-        content = {name: part.state_dict() for name, part in parts.items()}
-        content |= {
-            "model": self.model.state_dict(),
-            "epoch": epoch,
-            "recipe": self.recipe(),
-            "history": self.history,
-            "seconds": self.seconds,
-        }
-        content |= {"random": random_state(), "bfloat16": self.precision is not None}
-        save_checkpoint(self.options.out / "last.pt", content)
-        save_history(self.options.out / "history.csv", self.history)
-
-    def restore(self, state: dict) -> None:
-        """Take over an earlier run's state. Raises UserError if it was another recipe."""
-        recipe = state.get("recipe", {})
-        for name, value in self.recipe().items():
-            if recipe.get(name) != value:
-                other = name.replace("_", "-")
-                raise UserError(f"The run in {self.options.out} had another {other}: resume it with the same data and options.")
-        best = self.options.out / "best.pt"
-        saved = load_checkpoint(best) if best.is_file() else {"model": {}, "valid_accuracy": -1.0, "classes": self.classes}
-        try:
-            if saved["classes"] != self.classes or (state["epoch"] and "averaged" not in state):
-                raise KeyError("best.pt has other classes, or last.pt is of an older version")
-            self.history, self.seconds = state["history"], state["seconds"]
-            self.precision = torch.bfloat16 if state["bfloat16"] else None
-            self.model.load_state_dict(state["model"])
-            self.best.state, self.best.accuracy = saved["model"], saved["valid_accuracy"]
-        except (KeyError, RuntimeError) as error:
-            message = f"The files in {self.options.out} are not those of one run: start again with another --out."
-            raise UserError(message) from error
-        self.saved = self.best.accuracy
+        run.best.update(run.model, max(row["valid_accuracy"] for row in run.history))
 
 
-def decode_both(root: Path, options: argparse.Namespace) -> tuple[Images, Images]:
-    """The training images, with room for crops, and the validation images."""
-    sizes = {"train": round(ROOM * options.image_size), "valid": options.image_size}
-    return tuple(decode_split(root, split, size, options.skip_unreadable) for split, size in sizes.items())
+def train_full_phase(run: Run, loaders: dict[str, BatchLoader], out: Path, after_epoch: Callable[[int], None] | None) -> None:
+    """Train all layers; the moving average of the weights is validated and kept."""
+
+    def checkpoint(epoch: int) -> None:
+        run.epoch = epoch + 1
+        save_run(run, run.ema.module, out)
+        if after_epoch:
+            after_epoch(epoch)
+
+    train_model(
+        distribute(run.model), loaders, nn.CrossEntropyLoss(label_smoothing=run.recipe.label_smoothing), run.optimizer,
+        run.recipe.full_epochs, scheduler=run.scheduler, step_scheduler="batch", ema=run.ema,
+        precision=autocast_dtype(run.recipe), best=run.best, history=run.history, first_epoch=run.epoch,
+        after_epoch=checkpoint, catch_interrupt=False,
+    )  # fmt: skip
 
 
-def train(options: argparse.Namespace) -> dict:
-    """Carry out the run and return its metrics (also written to metrics.json)."""
-    if options.resume:
-        check_resume(options.out)  # before a folder is made
-    with only_run_in(options.out):
-        if not options.resume:
-            check_new(options.out)
-        return _train(options)
+def autocast_dtype(recipe: Recipe) -> torch.dtype | None:
+    return torch.bfloat16 if recipe.precision == "bfloat16" else None
 
 
-def _train(options: argparse.Namespace) -> dict:
-    begin = time.perf_counter()
-    state = load_checkpoint(options.out / "last.pt") if options.resume else None
-    root = check_data(options.data) if options.data else data_dir()
-    train_images, valid_images = decode_both(root, options)
-    card = split_card(root)
-    if len(train_images.labels) < 2:
-        raise UserError(f"{root / 'train'} holds a single image: a network needs at least two to learn from.")
-    world = rank_and_world()[1]
-    if options.batch_size % world or len(train_images.labels) < world:
-        raise UserError(f"Batches of {options.batch_size} cannot be shared by {world} processes: choose a multiple of {world}.")
-    counts = f"{len(train_images.labels)} training and {len(valid_images.labels)} validation images"
-    print(f"{counts} of {len(train_images.classes)} classes from {root} (files {card['files']})")
-    run = Run(options, train_images, valid_images, flower_names(train_images.classes, root), card)
-    run.seconds["load_seconds"] = time.perf_counter() - begin
-    if state:
-        run.restore(state)
-    else:
-        run.head_phase()
-        run.save_last(0)
-    if options.full_epochs:
-        run.full_phase(state)
+def save_run(run: Run, model: nn.Module, out: Path) -> None:
+    """Write best.pt if `model` has just become the best, then last.pt and history.csv; only rank 0 does."""
+    if get_rank_and_world_size()[0] > 0:
+        return
+    if run.best.accuracy > run.saved_accuracy:
+        run.saved_accuracy = run.best.accuracy
+        facts = {"valid_accuracy": run.best.accuracy, "recipe": asdict(run.recipe), "versions": versions()}
+        facts |= {"architecture": run.recipe.architecture, "device": next(model.parameters()).device.type}
+        save_model(out / "best.pt", model, run.data["folders"], run.data["names"], run.recipe.image_size, **facts)
+    save_checkpoint(out / "last.pt", run.state_dict())
+    save_history(out / "history.csv", run.history)
+
+
+def write_metrics(run: Run, device: torch.device, load_seconds: float, out: Path) -> dict:
+    """Collect the metrics; rank 0 writes them to metrics.json."""
+    seconds, head_epochs = [row["seconds"] for row in run.history], run.recipe.head_epochs
     metrics = {
         "best_valid_accuracy": run.best.accuracy,
-        **run.seconds,
-        **run.facts,
-        "left_out": sum(card[split]["images"] for split in ("train", "valid"))
-        - len(train_images.labels)
-        - len(valid_images.labels),
-        "weights": options.weights,
-        "image_size": options.image_size,
+        "load_seconds": load_seconds,
+        "head_seconds": sum(seconds[:head_epochs]),
+        "full_seconds": sum(seconds[head_epochs:]),
+        **{name: value for name, value in run.data.items() if name not in ("folders", "names")},
+        **asdict(run.recipe),
+        "device": device.type,
+        "versions": versions(),
     }
-    save_history(options.out / "history.csv", run.history)
-    write_atomically(options.out / "metrics.json", lambda temporary: temporary.write_text(json.dumps(metrics, indent=2)))
-    print(f"best validation accuracy {run.best.accuracy:.4f}; model in {options.out / 'best.pt'}")
+    if get_rank_and_world_size()[0] == 0:
+        save_history(out / "history.csv", run.history)
+        write_atomically(out / "metrics.json", lambda temporary: temporary.write_text(json.dumps(metrics, indent=2)))
+    print(f"best validation accuracy {run.best.accuracy:.4f}; model in {out / 'best.pt'}")
     return metrics
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    options = parse(arguments)
-    status = run_to_the_end(options)
-    if status and rank_and_world()[1] > 1:
-        sys.stderr.flush()
-        os._exit(status)  # parting is done together, and the others may be waiting elsewhere: torchrun ends them
-    leave_processes()
+    recipe, options = parse(arguments)
+
+    def command() -> None:
+        init_distributed()
+        how = {"resume": options.resume, "skip_unreadable": options.skip_unreadable}
+        train(recipe, options.data or data_path(), options.out, **how)
+
+    status = run_command(command)
+    cleanup_distributed(status)
     return status
-
-
-def run_to_the_end(options: argparse.Namespace) -> int:
-    """Train, and say in one sentence what went wrong; returns the exit status."""
-    try:
-        join_processes()
-        train(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\nStopped. {how_to_go_on(options.out)}", file=sys.stderr)
-        return 130
-    except RuntimeError:
-        if rank_and_world()[1] == 1:
-            raise
-        traceback.print_exc()  # its own fault, or the end of another process
-        print(f"\nA process of this run has failed. {how_to_go_on(options.out)}", file=sys.stderr)
-        return 3
-    return 0
-
-
-def how_to_go_on(out: Path) -> str:
-    if (out / "last.pt").is_file():
-        return "Go on with the same line and --resume."
-    return "Nothing was saved yet: start again with the same line."
 
 
 if __name__ == "__main__":

@@ -1,296 +1,195 @@
-"""Train, keep the best weights, write checkpoints, resume."""
+"""The training loops: one epoch, a whole training with validation, and the head alone on stored features."""
 
-import contextlib
-import csv
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from helpers.data import BatchLoader, room
-from helpers.images import UserError
+from helpers.checkpoints import History
+from helpers.data import BatchLoader, empty_or_memmap
+from helpers.distributed import all_reduce_mean
 from helpers.models import head_paths, split_head, train_mode
-from helpers.processes import add_up, rank_and_world
-
-History = list[dict]  # one dict per epoch: epoch, train_loss, train_accuracy, valid_loss, valid_accuracy, rate
-
-
-def pick_device() -> torch.device:
-    """The GPU if torch sees one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def choose_precision(device: torch.device) -> torch.dtype | None:
-    """bfloat16 if this GPU has it in hardware, or if this CPU is measured to be clearly faster with it (0.3 s), else None."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    layer = nn.Conv2d(128, 128, 3, padding=1).to(memory_format=torch.channels_last)
-    images = torch.randn(32, 128, 16, 16).to(memory_format=torch.channels_last)
-
-    def seconds(enabled: bool) -> float:
-        start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            layer(images).float().sum().backward()
-        return time.perf_counter() - start
-
-    fastest = {enabled: min(seconds(enabled) for _ in range(6)) for enabled in (False, True)}
-    return torch.bfloat16 if fastest[True] < 0.8 * fastest[False] else None
 
 
 def progress(items: Iterable, label: str):
-    """A progress bar on standard output that disappears when done; silent where nobody watches."""
+    """A progress bar on standard output that disappears when done; none if the output is neither a terminal nor a notebook."""
     ipython = sys.modules.get("IPython")
     in_notebook = ipython is not None and ipython.get_ipython() is not None
-    watched = sys.stdout.isatty() or in_notebook
-    return tqdm(items, desc=label, leave=False, file=sys.stdout, disable=not watched)
+    return tqdm(items, desc=label, leave=False, file=sys.stdout, disable=not (sys.stdout.isatty() or in_notebook))
 
 
 class BestWeights:
-    """The best validation accuracy so far and the weights that reached it; hand the same one to every phase."""
+    """The best validation accuracy so far and a copy of the weights that reached it; to be shared by all phases."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.accuracy: float = -1.0
         self.state: dict[str, Tensor] = {}
 
     def update(self, model: nn.Module, accuracy: float) -> bool:
-        """Copy the weights if `accuracy` beats the best; say whether it did."""
+        """Copy the weights if `accuracy` is higher than the best; return whether it was."""
         if accuracy <= self.accuracy:
             return False
         self.accuracy = accuracy
         self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
         return True
 
+    def restore(self, model: nn.Module) -> None:
+        """Load the best weights, if there are any."""
+        if self.state:
+            model.load_state_dict(self.state)
 
-def run_epoch(model, batches, criterion, optimizer=None, scheduler=None, precision=None, label="") -> tuple[float, float]:
-    """One pass over the batches; with an optimizer it trains, without one it only measures.
 
-    precision: a dtype for autocast (torch.bfloat16), or None for float32. Returns (mean loss, accuracy in [0, 1]) over
-    all samples, however unequal the batches, and of all processes if there are several.
+def run_epoch(
+    model, batches, criterion, optimizer=None, scheduler=None, ema=None, precision=None, label=""
+) -> tuple[float, float, int]:
+    """One pass over the batches: training if an optimizer is given, else evaluation.
+
+    scheduler: stepped after every batch. ema: an AveragedModel, updated after every step of the optimizer. precision:
+    dtype for autocast (torch.bfloat16), or None for float32. label: of the progress bar.
+    Returns the mean loss and the accuracy in [0, 1], both over all images (not a mean of batch means), and their number.
     """
     device = next(model.parameters()).device
     train_mode(model) if optimizer else model.eval()
-    loss_sum, correct, seen = torch.zeros(3, device=device)
+    loss_sum, correct, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
     with torch.set_grad_enabled(optimizer is not None):
         for inputs, labels in progress(batches, label):
             inputs, labels = inputs.to(device), labels.to(device)
             with torch.autocast(device.type, precision, enabled=precision is not None):
-                outputs = model(inputs)
-            loss = criterion(outputs.float(), labels)
+                logits = model(inputs)
+            loss = criterion(logits.float(), labels)
             if optimizer:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-                if isinstance(scheduler, OneCycleLR):
+                if ema:
+                    ema.update_parameters(model)
+                if scheduler:
                     scheduler.step()
             loss_sum += loss.detach() * len(labels)
-            correct += (outputs.argmax(1) == labels).sum()
+            correct += (logits.argmax(1) == labels).sum()
             seen += len(labels)
-    loss_sum, correct, seen = add_up(torch.stack([loss_sum, correct, seen])).tolist()
-    return loss_sum / seen, correct / seen
+    return loss_sum.item() / seen, correct.item() / seen, seen
 
 
 def train_model(
-    model: nn.Module,
-    batches: dict[str, Iterable],
-    criterion: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    num_epochs: int,
-    *,
-    scheduler: LRScheduler | None = None,
-    best: BestWeights | None = None,
-    history: History | None = None,
-    patience: int | None = None,
-    precision: torch.dtype | None = None,
-    verbose: bool = True,
-    measured: nn.Module | None = None,
-    first_epoch: int = 0,
-    after_epoch: Callable[[int], None] | None = None,
-) -> tuple[nn.Module, History]:
-    """Train on batches["train"], measure on batches["valid"] after every epoch, end with the best weights.
+    model: nn.Module, batches: Mapping[str, Iterable], criterion: nn.Module, optimizer: torch.optim.Optimizer,
+    num_epochs: int, *, scheduler: LRScheduler | None = None, step_scheduler: Literal["batch", "epoch"] | None = None,
+    ema: AveragedModel | None = None, precision: torch.dtype | None = None, patience: int | None = None,
+    best: BestWeights | None = None, history: History | None = None, first_epoch: int = 0, verbose: bool = True,
+    after_epoch: Callable[[int], None] | None = None, catch_interrupt: bool = True,
+) -> tuple[nn.Module, History]:  # fmt: skip
+    """Train on batches["train"], validate on batches["valid"] after every epoch, and end with the best weights.
 
-    scheduler: stepped once per epoch (OneCycleLR: once per batch); it must belong to `optimizer`. best, history: hand on
-    those of an earlier phase, so that the best of both phases is kept. patience: stop after so many epochs without a new
-    best. measured: the network that is measured and kept, if it is another than the one that learns (an average of its
-    weights, for example). first_epoch: for resuming. after_epoch(epoch) is called after each one. Ctrl-C ends the training
-    early and keeps the best weights when there is no `after_epoch`. Raises ValueError if the scheduler is bound to another
-    optimizer.
+    scheduler, step_scheduler: a schedule of this optimizer (else: ValueError), stepped after every "batch" or "epoch". ema:
+    if given, the average is validated and returned, not `model`. patience: early stopping after this many epochs without
+    a new best. best, history: continue those of an earlier phase. first_epoch: for resuming. after_epoch(epoch): called
+    after each. catch_interrupt: Ctrl-C ends the training with the best weights; if False, it raises KeyboardInterrupt.
     """
-    if scheduler is not None and scheduler.optimizer is not optimizer:
-        raise ValueError("The scheduler belongs to another optimizer: make it from the one that is stepping.")
+    _check_scheduler(scheduler, step_scheduler, optimizer)
     best, history = best or BestWeights(), [] if history is None else history
-    measured = measured or getattr(model, "module", model)  # DistributedDataParallel keeps the network in .module
-    waiting = 0
+    eval_model = ema.module if ema else getattr(model, "module", model)  # DistributedDataParallel wraps it in .module
+    per_batch, start, waiting = scheduler if step_scheduler == "batch" else None, time.perf_counter(), 0
     try:
         for epoch in range(first_epoch, num_epochs):
-            rate = optimizer.param_groups[0]["lr"]
-            step = f"epoch {epoch + 1}/{num_epochs}"
-            train_loss, train_accuracy = run_epoch(model, batches["train"], criterion, optimizer, scheduler, precision, step)
-            valid_loss, valid_accuracy = run_epoch(measured, batches["valid"], criterion, precision=precision)
-            _step_epoch(scheduler, valid_loss)
-            waiting = 0 if best.update(measured, valid_accuracy) else waiting + 1
-            history.append(dict(epoch=len(history) + 1, train_loss=train_loss, train_accuracy=train_accuracy,
-                                valid_loss=valid_loss, valid_accuracy=valid_accuracy, rate=rate))  # fmt: skip
+            lr, label = optimizer.param_groups[0]["lr"], f"epoch {epoch + 1}/{num_epochs}"
+            train = run_epoch(model, batches["train"], criterion, optimizer, per_batch, ema, precision, label)
+            valid = run_epoch(eval_model, batches["valid"], criterion, precision=precision)
+            row = _append_row(history, all_reduce_mean(*train), all_reduce_mean(*valid), lr, start)
+            start += row["seconds"]
+            if scheduler and step_scheduler == "epoch":
+                scheduler.step(row["valid_loss"]) if isinstance(scheduler, ReduceLROnPlateau) else scheduler.step()
+            waiting = 0 if best.update(eval_model, row["valid_accuracy"]) else waiting + 1
             if verbose:
-                train_text = f"train loss {train_loss:.2f}, accuracy {train_accuracy:.2f}"
-                print(f"{step}  {train_text}  valid loss {valid_loss:.2f}, accuracy {valid_accuracy:.2f}")
+                _print_row(label, row)
             if after_epoch:
                 after_epoch(epoch)
             if patience is not None and waiting >= patience:
                 break
     except KeyboardInterrupt:
-        if after_epoch:
+        if not catch_interrupt:
             raise
-        print(f"Stopped by you after {len(history)} epochs: the best weights so far are kept.")
-    if best.state:
-        measured.load_state_dict(best.state)
-    return measured, history
+        print(f"Interrupted after {len(history)} epochs: the best weights so far are kept.")
+    best.restore(eval_model)
+    return eval_model, history
 
 
-def _step_epoch(scheduler: LRScheduler | None, valid_loss: float) -> None:
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(valid_loss)
-    elif scheduler is not None and not isinstance(scheduler, OneCycleLR):
-        scheduler.step()
+def _check_scheduler(scheduler: LRScheduler | None, step_scheduler: str | None, optimizer: torch.optim.Optimizer) -> None:
+    if scheduler is not None and scheduler.optimizer is not optimizer:
+        raise ValueError("The scheduler belongs to another optimizer: create it for the one that is stepping.")
+    if (scheduler is None) != (step_scheduler is None) or step_scheduler not in ("batch", "epoch", None):
+        raise ValueError('A scheduler needs step_scheduler="batch" or step_scheduler="epoch", as its documentation says.')
+
+
+def _append_row(history: History, train: tuple, valid: tuple, lr: float, start: float) -> dict:
+    results = {"train_loss": train[0], "train_accuracy": train[1], "valid_loss": valid[0], "valid_accuracy": valid[1]}
+    history.append({"epoch": len(history) + 1, **results, "lr": lr, "seconds": time.perf_counter() - start})
+    return history[-1]
+
+
+def _print_row(label: str, row: dict) -> None:
+    for split in ("train", "valid"):
+        label += f"  {split} loss {row[split + '_loss']:.2f}, accuracy {row[split + '_accuracy']:.2f}"
+    print(label)
 
 
 def compute_features(
     model: nn.Module, batches: Iterable, precision: torch.dtype | None = None, views: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """What the frozen backbone makes of every image: features float32 (n, features) and labels (n,), on the CPU.
+    """The backbone's output for every image: features float32 (n, features) and labels int64 (n,), on the CPU.
 
-    batches: as many as their len() says, the first at least as large as the others. views: how often to go through them;
-    with augmentation every view differs.
+    batches: a sized iterable whose first batch is the largest. views: how many passes to make over it; with random
+    augmentation every pass gives another view of each image.
     """
     backbone, _ = split_head(model)
     device = next(model.parameters()).device
     backbone.eval()
-    features, labels, n = None, None, 0
+    features, labels, n = torch.empty(0), torch.empty(0), 0
     with torch.no_grad():
         for view in range(views):
             for inputs, targets in progress(batches, f"features {view + 1}/{views}"):
-                with torch.autocast(device.type, precision, enabled=precision is not None):  # not the augmentation
+                with torch.autocast(device.type, precision, enabled=precision is not None):  # without the augmentation
                     rows = backbone(inputs.to(device)).float()
-                if features is None:  # the first batch is a full one
-                    most = views * len(batches) * len(rows)
-                    features, labels = room((most, *rows.shape[1:]), rows.dtype), room((most,), torch.int64)
-                # A list of many small tensors would keep the memory of the large ones around them from being used again.
+                if n == 0:
+                    capacity = views * len(batches) * len(rows)  # type: ignore[arg-type]
+                    features = empty_or_memmap((capacity, *rows.shape[1:]), rows.dtype)
+                    labels = empty_or_memmap((capacity,), torch.int64)
+                # Into one tensor: a list of small ones would fragment the memory that the large ones are taken from.
                 features[n : n + len(rows)], labels[n : n + len(rows)] = rows, targets
                 n += len(rows)
     return features[:n], labels[:n]
 
 
 def train_head(
-    model: nn.Module,
-    train_batches,
-    valid_batches,
-    num_epochs: int,
-    *,
-    views: int = 4,
-    rate: float = 1e-2,
-    batch_size: int = 128,
-    **options,
-) -> History:
-    """Train only the head, on features computed once for several augmented views of every image.
+    model: nn.Module, train_batches: Iterable, valid_batches: Iterable, num_epochs: int, *,
+    views: int = 4, lr: float = 1e-2, batch_size: int = 128, precision: torch.dtype | None = None, **options,
+) -> History:  # fmt: skip
+    """Train only the head, on features computed once for `views` augmented views of every image (a linear probe).
 
-    The backbone must be frozen in eval mode, or the features would change. options go to `train_model`. The model's head
-    ends with its best weights.
+    AdamW with a one-cycle schedule up to `lr`. The head keeps its best weights. options: passed to `train_model`.
+    The first epoch's seconds include those that the features took.
     """
-    precision = options.pop("precision", None)
+    start = time.perf_counter()
     features, labels = compute_features(model, train_batches, precision, views)
     valid_features, valid_labels = compute_features(model, valid_batches, precision)
+    feature_seconds = time.perf_counter() - start
     head = model.get_submodule(head_paths(model)[0])
     device = next(head.parameters()).device
     loaders = {
         "train": BatchLoader(features.to(device), labels.to(device), batch_size, shuffle=True),
         "valid": BatchLoader(valid_features.to(device), valid_labels.to(device), 1024),
     }
-    optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=1e-2)
-    scheduler = OneCycleLR(optimizer, rate, total_steps=max(1, num_epochs * len(loaders["train"])))
-    return train_model(head, loaders, nn.CrossEntropyLoss(), optimizer, num_epochs, scheduler=scheduler, **options)[1]
-
-
-# ---- files ---------------------------------------------------------------------------------------------------------
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new file beside `path`, then put it in place at once: a kill never leaves half a file.
-
-    Of several processes that train together, only the first writes. Raises UserError if the folder cannot be written or
-    the disk is full; the old file is then still whole.
-    """
-    if rank_and_world()[0] > 0:
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        cause = error if isinstance(error, OSError) else error.__context__  # torch.save hides the system's reason there
-        reason = getattr(cause, "strerror", None) or str(error).partition("\n")[0]
-        raise UserError(f"{path} could not be written ({reason}): free some space or choose another folder.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def save_checkpoint(path: Path, content: dict) -> None:
-    """Write tensors and plain values so that `load_checkpoint` can read them back."""
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:  # given a path, torch.save would not tell why it failed
-            torch.save(content, file)
-
-    write_atomically(path, write)
-
-
-def load_checkpoint(path: Path) -> dict:
-    """Read a checkpoint onto the CPU. Only tensors and plain values are accepted: nothing in the file is run.
-
-    Raises UserError if there is none, or if it is damaged or holds anything else.
-    """
-    if not path.is_file():
-        raise UserError(f"There is no checkpoint {path}: train a model first, or check the path.")
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # a damaged file can make its reader raise anything
-        problem = f"{path} is damaged or holds more than tensors and plain values, so it was not opened"
-        raise UserError(f"{problem}: use a checkpoint written by this course.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is not a checkpoint of this course: it holds a {type(content).__name__}.")
-    return content
-
-
-def random_state() -> list[Tensor]:
-    """The state of torch's random generators: the CPU's, then that of the GPU in use."""
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
-
-
-def set_random_state(states: list[Tensor]) -> None:
-    """Put back what `random_state` gave; a GPU that is no longer there is passed over.
-
-    Processes that train together draw the same numbers, so the state of the first fits all.
-    """
-    torch.set_rng_state(states[0].cpu())
-    if states[1:] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states[1].cpu())
-
-
-def save_history(path: Path, history: History) -> None:
-    """Write the history as CSV, one line per epoch."""
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=history[0].keys() if history else ["epoch"])
-            writer.writeheader()
-            writer.writerows(history)
-
-    write_atomically(path, write)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=1e-2)
+    scheduler = OneCycleLR(optimizer, lr, total_steps=max(1, num_epochs * len(loaders["train"])))
+    options |= {"scheduler": scheduler, "step_scheduler": "batch"}
+    history = options.setdefault("history", [])
+    first = len(history)
+    train_model(head, loaders, nn.CrossEntropyLoss(), optimizer, num_epochs, **options)
+    for row in history[first : first + 1]:
+        row["seconds"] += feature_seconds
+    return history

@@ -1,0 +1,91 @@
+"""The training recipe: every setting of a run, with the defaults that the course recommends."""
+
+import argparse
+import os
+import platform
+from dataclasses import dataclass, field, fields
+from importlib import metadata
+
+from helpers import __version__
+from helpers.base import UserError
+
+
+def default_weights() -> str:
+    """The value of FLOWER_WEIGHTS: flora (the bundled backbone), imagenet, none, or a path; flora if it is not set."""
+    return os.environ.get("FLOWER_WEIGHTS") or "flora"
+
+
+def setting(default, help: str):
+    """A field with a default and the help text that the command line shows."""
+    how = {"default_factory": default} if callable(default) else {"default": default}
+    return field(**how, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of `helpers.train`. Raises UserError if a value is out of range.
+
+    First the head is trained on stored features (AdamW), then all layers (SGD with Nesterov momentum), each with a
+    one-cycle learning-rate schedule (Smith and Topin 2018). Validated and saved are the exponential moving average (EMA)
+    of the weights: it is good while the learning rate is still high, so fewer epochs suffice (Izmailov et al. 2018).
+    """
+
+    architecture: str = setting("resnet18", "a key of helpers.models.MODELS")
+    weights: str = setting(default_weights, "flora (bundled), imagenet, none or a file (default: FLOWER_WEIGHTS or flora)")
+    head_epochs: int = setting(10, "epochs of the head alone")
+    full_epochs: int = setting(6, "epochs of all layers")
+    head_lr: float = setting(1e-2, "peak learning rate of the head")
+    full_lr: float = setting(0.03, "peak learning rate of all layers, from pretrained weights")
+    scratch_lr: float = setting(0.1, "peak learning rate of all layers, from random weights")
+    weight_decay: float = setting(5e-4, "of all layers; biases and norms are not decayed")
+    label_smoothing: float = setting(0.1, "of the cross-entropy that trains all layers, from 0 to below 1")
+    ema_decay: float = setting(0.9, "decay per step of the weight average, from 0 (no average) to below 1")
+    views: int = setting(2, "augmented views of each image whose features train the head")
+    image_size: int = setting(64, "pixels, at least 32")
+    batch_size: int = setting(128, "images per step, at least 2")
+    precision: str = setting("auto", "float32, bfloat16, or auto: whichever is measured to be faster")
+    seed: int = setting(0, "seed of the random generators")
+
+    def __post_init__(self):
+        rules = {
+            "head_epochs": (self.head_epochs >= 0, "0 or more"),
+            "full_epochs": (self.full_epochs >= 0 and self.head_epochs + self.full_epochs > 0, "0 or more, and not both 0"),
+            "head_lr": (self.head_lr > 0, "above 0"),
+            "full_lr": (self.full_lr > 0, "above 0"),
+            "scratch_lr": (self.scratch_lr > 0, "above 0"),
+            "weight_decay": (self.weight_decay >= 0, "0 or more"),
+            "label_smoothing": (0 <= self.label_smoothing < 1, "from 0 to below 1"),
+            "ema_decay": (0 <= self.ema_decay < 1, "from 0 to below 1"),
+            "views": (self.views >= 1, "1 or more"),
+            "image_size": (self.image_size >= 32, "32 or more"),
+            "batch_size": (self.batch_size >= 2, "2 or more"),
+            "precision": (self.precision in ("auto", "float32", "bfloat16"), "auto, float32 or bfloat16"),
+        }
+        for name, (valid, allowed) in rules.items():
+            if not valid:
+                raise UserError(f"{name} is {getattr(self, name)!r}, but it must be {allowed}.")
+
+    @property
+    def peak_lr(self) -> float:
+        """The peak learning rate of all layers."""
+        return self.scratch_lr if self.weights == "none" else self.full_lr
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """One option for every field of the recipe: --head-epochs for head_epochs."""
+    for each in fields(Recipe):
+        default = getattr(Recipe(), each.name)
+        suffix = "" if "default" in each.metadata["help"] else f" (default: {default})"
+        option, text = f"--{each.name.replace('_', '-')}", each.metadata["help"] + suffix
+        parser.add_argument(option, type=type(default), default=default, help=text)
+
+
+def recipe_from(options: argparse.Namespace) -> Recipe:
+    """The recipe that the parsed options describe. Raises UserError if a value is out of range."""
+    return Recipe(**{each.name: getattr(options, each.name) for each in fields(Recipe)})
+
+
+def versions() -> dict[str, str]:
+    """The versions on which a result depends."""
+    packages = {name: metadata.version(name) for name in ("torch", "torchvision", "pillow")}
+    return {"course": __version__, "python": platform.python_version(), **packages}
