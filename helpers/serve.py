@@ -28,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
     """GET / returns the page; POST /name with the bytes of an image returns [[name, probability], ...] as JSON."""
 
     model: OnnxModel
+    server: "Server"
     timeout = 30  # seconds without a byte from the client
 
     def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Small pictures, data folders and networks that several test files share."""
+"""Small images, data folders and networks that several test files share."""
 
 import contextlib
 import os
@@ -17,24 +17,27 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import resnet18
 
-from helpers import export, models, train
+from helpers import export, train
+from helpers.models import MODELS
 
 # Text order of the folders is 1, 10, 2: index, folder and flower name are three different things.
 COLOURS = {"1": (210, 40, 40), "10": (40, 180, 60), "2": (50, 60, 210)}
 
 
 def pytest_configure(config) -> None:
-    """What all processes that the tests start inherit."""
-    # Kernels that nbval ends cannot clear away their temporary files: these lie in a folder that goes with the tests.
+    """The environment that all processes started by the tests inherit."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"  # every core has a worker already
+    # Kernels that nbval kills cannot remove their temporary files: these go into a folder that is removed with the tests.
     temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     config.add_cleanup(temporary.cleanup)
     os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary.name))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script, Ctrl-C would be ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a script would ignore Ctrl-C
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """So that sums come out the same in every process, and small networks do not wait for busy cores."""
+    """One thread: sums are the same in every process, and small networks do not wait for busy cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -43,7 +46,7 @@ def one_thread():
 
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch):
-    """Nobody's FLOWER_ settings reach a test, and every test draws the same numbers, whichever ran before it."""
+    """FLOWER_ variables of the shell do not reach a test, and every test draws the same random numbers."""
     torch.manual_seed(0)
     monkeypatch.delenv("FLOWER_DATA", raising=False)
     monkeypatch.delenv("FLOWER_WEIGHTS", raising=False)
@@ -100,10 +103,7 @@ def tiny_network(weights=None) -> nn.Module:
     return nn.Sequential(OrderedDict(layers))
 
 
-@pytest.fixture
-def tiny(monkeypatch):
-    """Every network that `initialize_model` builds is a tiny one: for tests of what goes on around it."""
-    monkeypatch.setitem(models.MODELS, "resnet18", tiny_network)
+MODELS["tiny"] = tiny_network  # for tests of everything around the network
 
 
 def is_one_sentence(text: str) -> bool:
@@ -111,21 +111,18 @@ def is_one_sentence(text: str) -> bool:
     return "\n" not in text.strip() and text.strip().endswith((".", ")")) and "Traceback" not in text
 
 
-def line(root: Path, out: Path, *more, head: int = 3, full: int = 2) -> list[str]:
-    """Arguments of a short run of helpers.train from random weights."""
+def line(root: Path, out: Path, *more, head: int = 3, full: int = 2, architecture: str = "tiny") -> list[str]:
+    """Arguments of a short run of helpers.train from random weights, in float32: the faster precision depends on the load."""
     options = {"--data": root, "--out": out, "--weights": "none", "--head-epochs": head, "--full-epochs": full}
-    options |= {"--image-size": 32, "--batch-size": 12}
+    options |= {"--image-size": 32, "--batch-size": 12, "--architecture": architecture, "--precision": "float32"}
     return [*(str(part) for pair in options.items() for part in pair), *more]
 
 
 @pytest.fixture(scope="session")
 def trained(flowers, tmp_path_factory):
-    """The folder of a finished run of the real network on three colours; not to be changed."""
+    """The folder of a finished run of a ResNet18 on three colors; not to be changed."""
     out = tmp_path_factory.mktemp("trained") / "run"
-    torch.manual_seed(0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "choose_precision", lambda device: None)
-        assert train.main(line(flowers, out, head=8, full=3)) == 0
+    assert train.main(line(flowers, out, head=8, full=3, architecture="resnet18")) == 0
     return out
 
 
