@@ -1,4 +1,4 @@
-"""Data folders of other sizes, made of links: what scaling and backbone_transfer measure on."""
+"""Data folders of other sizes, made of symbolic links, for scaling and backbone_transfer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +8,9 @@ from helpers.images import image_files
 
 
 def link_data(root: Path, target: Path, choose: Callable[[list[Path]], list[Path]]) -> Path:
-    """A data folder with the same valid/, and of the training images of each class those that `choose` returns (a file may
-    come more than once).
+    """Create a data folder `target` with the same valid/ and, of each class, the training images that `choose` returns.
+
+    A file may be repeated.
     """
     for name in class_folders(root / "train"):
         (target / "train" / name).mkdir(parents=True)

@@ -1,9 +1,8 @@
-"""How time and memory grow: python -m benchmarks.scaling [--data DIR]
+"""How time and memory scale with the data: python -m benchmarks.scaling [--data DIR]
 
 `helpers.train` (one epoch of the head, one of all layers, from random weights) on 1, 4 and 16 times the training images
-(links to the same files), and with one process and two. Memory is the largest sum of what the processes hold for
-themselves, torchrun's own process included (RssAnon in /proc: pages of files, which the system may drop, are not counted);
-Linux only.
+(links to the same files), and with one process and two. Memory is the peak of the private memory of all processes,
+torchrun's included (RssAnon in /proc, without the pages of memory-mapped files, which the system can drop). Linux only.
 """
 
 import argparse
@@ -26,18 +25,18 @@ def family(pid: int) -> list[int]:
     found = [pid]
     for parent in found:
         for tasks in Path(f"/proc/{parent}/task").glob("*/children"):
-            with contextlib.suppress(OSError):  # it has just ended
+            with contextlib.suppress(OSError):  # the process has just ended
                 found += [int(child) for child in tasks.read_text().split()]
     return found
 
 
-def own_memory(pid: int) -> float:
-    """MB that a process and its descendants hold for themselves."""
+def private_memory(pid: int) -> float:
+    """Private memory of a process and its descendants, in MB."""
     total = 0
     for member in family(pid):
         try:
             lines = Path(f"/proc/{member}/status").read_text().splitlines()
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         total += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
     return total / 1024
@@ -52,7 +51,7 @@ def run(data: Path, processes: int = 1) -> dict:
         line = [*start, *TRAIN, "--data", str(data), "--out", f"{folder}/run"]
         child, peak = subprocess.Popen(line, stdout=subprocess.DEVNULL), 0.0
         while child.poll() is None:
-            peak = max(peak, own_memory(child.pid))
+            peak = max(peak, private_memory(child.pid))
             time.sleep(0.1)
         if child.returncode:
             raise SystemExit(f"The run ended with status {child.returncode}.")
@@ -69,9 +68,9 @@ def show(label: str, metrics: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description="How time and memory grow.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description="How time and memory scale.")
     parser.add_argument("--data", type=Path, help="default: FLOWER_DATA or the bundled flowers")
-    parser.add_argument("--repeats", type=int, default=3, help="of the comparison of one process with two")
+    parser.add_argument("--repeats", type=int, default=3, help="of the comparison between one process and two")
     options = parser.parse_args()
     root = options.data or data_dir()
     for times in (1, 4, 16):

@@ -1,16 +1,18 @@
-"""How long until a network is good? python -m benchmarks.time_to_accuracy [--data DIR] [--plot FILE.png]
+"""Time to accuracy: python -m benchmarks.time_to_accuracy [--data DIR] [--plot FILE.png]
 
-Three ways from the same backbone file, alternating, each run in a process of its own: the usual tutorial recipe (20 epochs
-of the head, 10 of all layers), fastai's `vision_learner` with `fit_one_cycle` (the same epochs; skipped if fastai is not
+Three recipes from the same backbone, alternating, each run in its own process: the usual tutorial recipe (20 epochs of the
+head, 10 of all layers), fastai's `vision_learner` with `fit_one_cycle` (the same epochs; skipped if fastai is not
 installed) and `helpers.train`. Reports the seconds to the best accuracy of the usual recipe, the best accuracy and the peak
-memory (of the main process: fastai starts others for loading); and for one epoch of all layers, how fast the loader and the
-step are alone and together. Linux and macOS.
+memory (of the main process; fastai starts others for loading), and the throughput of the loader and the training step,
+alone and together. Linux and macOS.
 """
 
 import argparse
 import contextlib
+import csv
 import importlib.util
 import io
+import itertools
 import json
 import resource
 import statistics
@@ -24,10 +26,13 @@ import matplotlib
 import matplotlib.pyplot as plt
 import torch
 
-from benchmarks.usual_recipe import FULL_EPOCHS, HEAD_EPOCHS, spread, usual_recipe
-from helpers import train, training
+from benchmarks.usual_recipe import FULL_EPOCHS, HEAD_EPOCHS, mean_min_max, usual_recipe
 from helpers.data import data_dir
 from helpers.models import initialize_model
+from helpers.recipe import Recipe
+from helpers.speed import pick_device
+from helpers.train import autocast_dtype, build_run, load_images, make_loaders, pick_precision, train
+from helpers.training import run_epoch
 
 matplotlib.use("Agg")
 
@@ -38,20 +43,13 @@ def usual(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
     return [(time.perf_counter() - start, accuracy) for accuracy in usual_recipe(root, weights, seed)]
 
 
-def ours(root: Path, weights: str, seed: int, *epochs: str) -> list[tuple[float, float]]:
-    curve, measure, start = [], training.run_epoch, time.perf_counter()
-
-    def note(model, batches, criterion, optimizer=None, *rest, **options):
-        result = measure(model, batches, criterion, optimizer, *rest, **options)
-        if optimizer is None:
-            curve.append((time.perf_counter() - start, result[1]))
-        return result
-
-    training.run_epoch = note
+def ours(root: Path, weights: str, seed: int, **epochs: int) -> list[tuple[float, float]]:
     with tempfile.TemporaryDirectory() as folder:
-        line = ["--data", str(root), "--out", folder + "/run", "--weights", weights, "--seed", str(seed), *epochs]
-        train.train(train.parse(line))
-    return curve
+        metrics = train(Recipe(weights=weights, seed=seed, **epochs), root, Path(folder) / "run")
+        with open(Path(folder) / "run" / "history.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+    ends = itertools.accumulate((float(row["seconds"]) for row in rows), initial=metrics["load_seconds"])
+    return list(zip(list(ends)[1:], (float(row["valid_accuracy"]) for row in rows), strict=True))
 
 
 def fastai(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
@@ -95,22 +93,22 @@ def fastai(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
 
 def head_only(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
     """As many epochs of the head as in the usual recipe, on stored features."""
-    return ours(root, weights, seed, "--head-epochs", str(HEAD_EPOCHS), "--full-epochs", "0")
+    return ours(root, weights, seed, head_epochs=HEAD_EPOCHS, full_epochs=0)
 
 
-WAYS = {"usual recipe": usual, "fastai": fastai, "helpers.train": ours, "head only": head_only}
+RECIPES = {"usual recipe": usual, "fastai": fastai, "helpers.train": ours, "head only": head_only}
 
 
-def run_alone(way: str, root: Path, weights: str, seed: int) -> dict:
-    """One run in a process of its own: its curve and its peak memory in MB."""
-    line = [sys.executable, "-m", "benchmarks.time_to_accuracy", "--data", root, "--weights", weights, "--one", way, str(seed)]
+def run_alone(name: str, root: Path, weights: str, seed: int) -> dict:
+    """One run in its own process: its curve and its peak memory in MB."""
+    line = [sys.executable, "-m", "benchmarks.time_to_accuracy", "--data", root, "--weights", weights, "--one", name, str(seed)]
     result = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def one(way: str, root: Path, weights: str, seed: int) -> None:
+def one(name: str, root: Path, weights: str, seed: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
-        curve = WAYS[way](root, weights, seed)
+        curve = RECIPES[name](root, weights, seed)
     print(json.dumps({"curve": curve, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
@@ -121,32 +119,35 @@ def seconds_to(curve: list, goal: float) -> float:
 
 def report(runs: dict[str, list[dict]]) -> None:
     goals = [max(accuracy for _, accuracy in run["curve"]) for run in runs["usual recipe"]]
-    print("\nmean (least to most) over the seeds; the goal is the best accuracy of the usual recipe with the same seed")
-    print(f"{'':15}{'seconds to the goal':24}{'seconds in all':24}{'best accuracy, %':24}peak memory, MB")
+    print("\nmean (min-max) over the seeds; the goal is the best accuracy of the usual recipe with the same seed")
+    print(f"{'':15}{'seconds to the goal':24}{'total seconds':24}{'best accuracy, %':24}peak memory, MB")
     reached = {}
-    for way, results in runs.items():
-        reached[way] = [seconds_to(run["curve"], goal) for run, goal in zip(results, goals, strict=True)]
+    for name, results in runs.items():
+        reached[name] = [seconds_to(run["curve"], goal) for run, goal in zip(results, goals, strict=True)]
         best = [100 * max(accuracy for _, accuracy in run["curve"]) for run in results]
-        whole, memory = [run["curve"][-1][0] for run in results], [run["memory"] for run in results]
-        print(f"{way:15}{spread(reached[way], 1):24}{spread(whole, 1):24}{spread(best, 1):24}{statistics.mean(memory):.0f}")
-    for way in runs:
-        if way != "helpers.train":
-            ratios = [a / b for a, b in zip(reached[way], reached["helpers.train"], strict=True)]
-            print(f"{way} / helpers.train, seconds to the goal: {spread(ratios, 1)}")
+        total, memory = [run["curve"][-1][0] for run in results], [run["memory"] for run in results]
+        columns = "".join(f"{mean_min_max(values, 1):24}" for values in (reached[name], total, best))
+        print(f"{name:15}{columns}{statistics.mean(memory):.0f}")
+    for name in runs:
+        if name != "helpers.train":
+            ratios = [a / b for a, b in zip(reached[name], reached["helpers.train"], strict=True)]
+            print(f"{name} / helpers.train, seconds to the goal: {mean_min_max(ratios, 1)}")
 
 
 def report_head(runs: dict[str, list[dict]]) -> None:
     pairs = zip(runs["usual recipe"], runs["head only"], strict=True)
     ratios = [usual["curve"][HEAD_EPOCHS - 1][0] / stored["curve"][-1][0] for usual, stored in pairs]
-    print(f"{HEAD_EPOCHS} epochs of the head, through the loader / on stored features: {spread(ratios, 1)} times the seconds")
+    label = f"{HEAD_EPOCHS} epochs of the head, through the loader / on stored features"
+    print(f"{label}: {mean_min_max(ratios, 1)} times the seconds")
 
 
-def rates(root: Path, weights: str, batch_size: int = 128) -> dict[str, float]:
-    """Images per second of one epoch of `helpers.train`: the loader alone, the step alone on one batch, the whole loop."""
-    options = train.parse(["--data", str(root), "--out", "unused", "--weights", weights, "--batch-size", str(batch_size)])
-    run = train.Run(options, *train.decode_both(root, options), {}, {})
-    batches, criterion = run.shares["train"], torch.nn.CrossEntropyLoss()
-    optimizer, _ = run.all_layers()
+def throughput(root: Path, weights: str) -> dict[str, float]:
+    """Images per second of one epoch of all layers in `helpers.train`: the loader alone, the step on one batch, both."""
+    device = pick_device()
+    recipe = pick_precision(Recipe(weights=weights), device, {})
+    images, data = load_images(recipe, root, skip_unreadable=False)
+    batches = make_loaders(images, recipe, device)["train"]
+    run = build_run(recipe, data, len(batches), device)
     one_batch = next(iter(batches))
 
     def per_second(work) -> float:
@@ -157,24 +158,22 @@ def rates(root: Path, weights: str, batch_size: int = 128) -> dict[str, float]:
             seconds.append((time.perf_counter() - start) / count)
         return 1 / min(seconds)
 
-    def loop(source) -> int:
-        training.run_epoch(run.model, source, criterion, optimizer, precision=run.precision)
-        return sum(len(labels) for _, labels in source) if isinstance(source, list) else len(batches.labels)
+    def step(source) -> int:
+        return run_epoch(run.model, source, torch.nn.CrossEntropyLoss(), run.optimizer, precision=autocast_dtype(recipe))[2]
 
-    same = [one_batch] * len(batches)
     return {
         "loader alone": per_second(lambda: sum(len(labels) for _, labels in batches)),
-        "step alone": per_second(lambda: loop(same)),
-        "loop": per_second(lambda: loop(batches)),
+        "step alone": per_second(lambda: step([one_batch] * len(batches))),
+        "both": per_second(lambda: step(batches)),
     }
 
 
 def draw(runs: dict[str, list[dict]], path: Path) -> None:
     """Validation accuracy over seconds, one line per run."""
-    for (way, results), colour, style in zip(runs.items(), ("C0", "C1", "C2"), ("-", "--", ":"), strict=False):
+    for (name, results), color, style in zip(runs.items(), ("C0", "C1", "C2"), ("-", "--", ":"), strict=False):
         for number, run in enumerate(results):
             seconds, accuracy = zip(*run["curve"], strict=True)
-            plt.plot(seconds, [100 * a for a in accuracy], style, color=colour, label=way if number == 0 else None)
+            plt.plot(seconds, [100 * a for a in accuracy], style, color=color, label=name if number == 0 else None)
     plt.xlabel("seconds, decoding included (logarithmic)")
     plt.ylabel("validation accuracy, %")
     plt.xscale("log")
@@ -188,26 +187,26 @@ def main() -> None:
     parser.add_argument("--weights", default="flora")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--plot", type=Path, help="draw the curves into this file")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # way and seed: what run_alone starts
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # recipe and seed, for run_alone
     options = parser.parse_args()
     root = options.data or data_dir()
     if options.one:
         one(options.one[0], root, options.weights, int(options.one[1]))
         return
-    ways = ["usual recipe", "fastai", "helpers.train"]
+    names = ["usual recipe", "fastai", "helpers.train"]
     if importlib.util.find_spec("fastai") is None:
         print("without fastai: it is not installed (pip install fastai)")
-        ways.remove("fastai")
+        names.remove("fastai")
     print(f"{root}, torch {torch.__version__}, {torch.get_num_threads()} threads, {options.seeds} seeds", flush=True)
-    runs = {way: [] for way in ways}
+    runs = {name: [] for name in names}
     for seed in range(options.seeds):
-        for way in ways:
-            runs[way].append(run_alone(way, root, options.weights, seed))
-            seconds, accuracy = runs[way][-1]["curve"][-1][0], max(a for _, a in runs[way][-1]["curve"])
-            print(f"seed {seed}, {way}: {seconds:.1f} s, best {100 * accuracy:.1f} %", flush=True)
+        for name in names:
+            runs[name].append(run_alone(name, root, options.weights, seed))
+            seconds, accuracy = runs[name][-1]["curve"][-1][0], max(a for _, a in runs[name][-1]["curve"])
+            print(f"seed {seed}, {name}: {seconds:.1f} s, best {100 * accuracy:.1f} %", flush=True)
     report(runs)
     report_head(runs | {"head only": [run_alone("head only", root, options.weights, seed) for seed in range(options.seeds)]})
-    for part, speed in rates(root, options.weights).items():
+    for part, speed in throughput(root, options.weights).items():
         print(f"{part:13} {speed:6.0f} images per second")
     if options.plot:
         draw(runs, options.plot)

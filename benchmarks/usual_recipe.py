@@ -1,7 +1,7 @@
-"""The usual tutorial recipe, as tutorials write it, for comparison: see time_to_accuracy.
+"""The usual tutorial recipe, the baseline of time_to_accuracy.
 
-ImageFolder with PIL transforms, float32, 20 epochs for the head with Adam 1e-2, then 10 epochs for all layers with Adam
-1e-3, each with StepLR.
+ImageFolder with PIL transforms, float32, 20 epochs of the head with Adam at 1e-2, then 10 epochs of all layers with Adam
+at 1e-3, each with StepLR.
 """
 
 import statistics
@@ -21,7 +21,7 @@ HEAD_EPOCHS, FULL_EPOCHS = 20, 10
 
 
 def usual_loaders(root: Path) -> dict[str, DataLoader]:
-    """Training at 96 -> 64 pixels with augmentation, validation squeezed to 64 x 64, batches of 128, no workers."""
+    """Training images resized to 96 and cropped to 64 pixels, validation images resized to 64 x 64; batches of 128."""
     to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
     augment = [
         v2.Resize([96, 96]),
@@ -40,7 +40,7 @@ def usual_loaders(root: Path) -> dict[str, DataLoader]:
 
 
 def usual_epoch(model: nn.Module, loader: DataLoader, optimizer: torch.optim.Optimizer | None) -> float:
-    """One pass, training if there is an optimizer; returns the accuracy in [0, 1]."""
+    """One pass, with training if there is an optimizer; returns the accuracy in [0, 1]."""
     model.train(optimizer is not None)
     correct = 0
     with torch.set_grad_enabled(optimizer is not None):
@@ -55,14 +55,14 @@ def usual_epoch(model: nn.Module, loader: DataLoader, optimizer: torch.optim.Opt
 
 
 def usual_recipe(root: Path, weights: str, seed: int) -> Iterator[float]:
-    """The usual 20 + 10 epochs; gives the validation accuracy in [0, 1] after each one."""
+    """The usual 20 + 10 epochs; yields the validation accuracy in [0, 1] after each one."""
     torch.manual_seed(seed)
     loaders = usual_loaders(root)
     model = initialize_model("resnet18", len(loaders["train"].dataset.classes), feature_extract=True, weights=weights)
-    for frozen, rate, step, epochs in ((True, 1e-2, 10, HEAD_EPOCHS), (False, 1e-3, 7, FULL_EPOCHS)):
+    for frozen, lr, step, epochs in ((True, 1e-2, 10, HEAD_EPOCHS), (False, 1e-3, 7, FULL_EPOCHS)):
         if not frozen:
             set_parameter_requires_grad(model, False)
-        optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
+        optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=lr)
         scheduler = StepLR(optimizer, step, gamma=0.1)
         for _ in range(epochs):
             usual_epoch(model, loaders["train"], optimizer)
@@ -70,5 +70,5 @@ def usual_recipe(root: Path, weights: str, seed: int) -> Iterator[float]:
             scheduler.step()
 
 
-def spread(values: list[float], digits: int) -> str:
-    return f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+def mean_min_max(values: list[float], digits: int) -> str:
+    return f"{statistics.mean(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
