@@ -15,7 +15,7 @@ NAMES = ("google-chrome", "google-chrome-stable", "chromium", "chromium-browser"
 
 
 def find_browser() -> str | None:
-    """The path of a Chromium on this machine."""
+    """The path of a Chromium on this machine, if any."""
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
@@ -26,7 +26,7 @@ def wait_for(condition: Callable, seconds: float = 30):
         if answer := condition():
             return answer
         time.sleep(0.05)
-    raise TimeoutError(f"waited {seconds} s in vain")
+    raise TimeoutError(f"nothing happened in {seconds} s")
 
 
 class Page:
@@ -46,7 +46,7 @@ class Page:
         return answer["result"]
 
     def value(self, expression: str):
-        """What a JavaScript expression gives."""
+        """The value of a JavaScript expression."""
         return self.send("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def open(self, address: str) -> None:
@@ -70,9 +70,9 @@ class Page:
 
 @contextlib.contextmanager
 def open_page(program: str, profile: Path) -> Iterator[Page]:
-    """Start the browser with an empty page; profile: a new folder for what it keeps."""
+    """Start the browser with an empty page; profile: a new folder for its files."""
     line = [program, "--headless", "--disable-gpu", "--remote-debugging-port=0", f"--user-data-dir={profile}", "--no-first-run",
-            "--no-sandbox"]  # it does not work for root, nor on every Linux; only our own page is opened  # fmt: skip
+            "--no-sandbox"]  # the sandbox fails for root and on some systems; only our own page is opened  # fmt: skip
     browser = subprocess.Popen([*line, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         ready = profile / "DevToolsActivePort"

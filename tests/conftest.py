@@ -1,6 +1,8 @@
 """Small images, data folders and networks that several test files share."""
 
 import contextlib
+import csv
+import json
 import os
 import shutil
 import signal
@@ -18,6 +20,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from helpers import export, train
+from helpers.checkpoints import load_checkpoint
 from helpers.models import MODELS
 
 # Text order of the folders is 1, 10, 2: index, folder and flower name are three different things.
@@ -28,6 +31,7 @@ def pytest_configure(config) -> None:
     """The environment that all processes started by the tests inherit."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"  # every core has a worker already
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # numba's first parallel loop also resets torch's threads
     # Kernels that nbval kills cannot remove their temporary files: these go into a folder that is removed with the tests.
     temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     config.add_cleanup(temporary.cleanup)
@@ -106,9 +110,42 @@ def tiny_network(weights=None) -> nn.Module:
 MODELS["tiny"] = tiny_network  # for tests of everything around the network
 
 
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def is_one_sentence(text: str) -> bool:
     """One line that ends like a sentence (perhaps with a remark in brackets)."""
     return "\n" not in text.strip() and text.strip().endswith((".", ")")) and "Traceback" not in text
+
+
+def refused(capsys, status: int, *words) -> str:
+    """The only line on standard error of a command that ended with status 2; it contains the words."""
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.startswith("error: ")
+    assert is_one_sentence(error)
+    for word in words:
+        assert str(word) in error
+    return error
+
+
+def history_of(out: Path) -> list[dict]:
+    """The rows of history.csv without the seconds."""
+    with open(out / "history.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_same_run(out: Path, other: Path, case: object = "") -> None:
+    """The same files, history, best weights and metrics, to the last digit."""
+    assert files_in(out) == files_in(other), case
+    assert history_of(out) == history_of(other), case
+    best, expected = (load_checkpoint(folder / "best.pt") for folder in (out, other))
+    torch.testing.assert_close(best.pop("model"), expected.pop("model"), rtol=0, atol=0)
+    assert best == expected, case
+    metrics, expected = (json.loads((folder / "metrics.json").read_text()) for folder in (out, other))
+    times = dict.fromkeys(("load_seconds", "head_seconds", "full_seconds"))
+    assert metrics | times == expected | times, case
 
 
 def line(root: Path, out: Path, *more, head: int = 3, full: int = 2, architecture: str = "tiny") -> list[str]:
@@ -132,6 +169,18 @@ def exported(trained, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "flowers.onnx"
     assert export.main(["--checkpoint", str(trained / "best.pt"), "--out", str(path)]) == 0
     return path
+
+
+@contextlib.contextmanager
+def file_size_limit(size: int):
+    """The system stops writing to any file at this size, as a full disk would; skips the test where it cannot."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @contextlib.contextmanager

@@ -7,13 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.augment import Strength, augment_batch, random_affine
+from helpers.augment import AugmentConfig, augment_batch, random_affine
 from helpers.data import IMAGENET_MEAN, IMAGENET_STD, normalize_batch
 
 MEAN, STD = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-NOTHING = Strength(area=(1, 1), stretch=1, degrees=0, vertical_flip=0, brightness=0, contrast=0, saturation=0, hue=0, grey=0)
-EVERYTHING = Strength(
-    area=(0.05, 1), stretch=2, degrees=180, vertical_flip=0.5, brightness=0.9, contrast=0.9, saturation=0.9, hue=0.5
+NOTHING = AugmentConfig(
+    scale=(1, 1), ratio=1, degrees=0, vertical_flip=0, brightness=0, contrast=0, saturation=0, hue=0, grayscale=0
+)
+EVERYTHING = AugmentConfig(
+    scale=(0.05, 1), ratio=2, degrees=180, vertical_flip=0.5, brightness=0.9, contrast=0.9, saturation=0.9, hue=0.5
 )
 
 
@@ -33,7 +35,7 @@ def shown(batch: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("size", [16, 24, 40])
-def test_a_batch_comes_out_in_the_asked_size_as_float(size):
+def test_a_batch_comes_out_in_the_requested_size_as_float(size):
     batch = pictures(5)
     before = batch.clone()
     result = augment_batch(batch, size)
@@ -56,7 +58,7 @@ def test_every_picture_of_a_batch_has_its_own_draw():
 
 
 @pytest.mark.parametrize("change", ["brightness", "contrast", "saturation", "hue"])
-def test_every_colour_change_has_its_own_draw_for_every_picture(change):
+def test_every_color_change_is_drawn_for_every_picture_alone(change):
     reddish = pictures(1) // 4 + torch.tensor([140, 60, 20], dtype=torch.uint8).view(1, 3, 1, 1)
     result = shown(augment_batch(reddish.expand(6, 3, 24, 24), 24, NOTHING._replace(**{change: 0.3})))
     measured = (result.std((2, 3)) if change == "contrast" else result.mean((2, 3)))[:, 0].sort().values
@@ -72,7 +74,15 @@ def test_the_same_seed_repeats_and_another_does_not():
     assert not torch.equal(results[0], results[2])
 
 
-def test_with_no_strength_only_mirroring_is_left():
+def test_the_images_of_a_shard_get_the_draws_of_the_whole_batch():
+    torch.manual_seed(0)
+    whole = augment_batch(pictures(), 24)
+    for part in (slice(1, None, 2), slice(2, 5)):
+        torch.manual_seed(0)
+        assert torch.allclose(augment_batch(pictures()[part], 24, shard=(part, 6)), whole[part], atol=1e-5)
+
+
+def test_without_strength_only_the_horizontal_flip_remains():
     batch = pictures(64)
     torch.manual_seed(0)
     result, plain = augment_batch(batch, 24, NOTHING), normalize_batch(batch)
@@ -92,9 +102,9 @@ def test_vertical_flips_come_with_their_probability():
         assert any(torch.allclose(picture, x, atol=1e-4) for x in (upside_down, upside_down.flip(2)))
 
 
-def test_a_crop_keeps_the_asked_share_and_stays_inside_the_picture():
+def test_a_crop_keeps_the_requested_part_and_stays_inside_the_picture():
     torch.manual_seed(0)
-    result = shown(augment_batch(ramp(40), 64, NOTHING._replace(area=(0.25, 0.25))))
+    result = shown(augment_batch(ramp(40), 64, NOTHING._replace(scale=(0.25, 0.25))))
     low, high = result.amin((1, 2, 3)), result.amax((1, 2, 3))
     assert torch.allclose(high - low, torch.full((40,), 0.5), atol=0.02)  # half the width is a quarter of the area
     assert low.min() < 0.1
@@ -105,7 +115,7 @@ def test_a_crop_keeps_the_asked_share_and_stays_inside_the_picture():
 
 def test_crops_vary_between_the_given_areas():
     torch.manual_seed(0)
-    matrix = random_affine(500, NOTHING._replace(area=(0.3, 0.8)), torch.device("cpu"))
+    matrix = random_affine(500, NOTHING._replace(scale=(0.3, 0.8)), torch.device("cpu"))
     area = torch.linalg.det(matrix[:, :, :2]).abs()
     assert area.min() >= 0.3 - 1e-4
     assert area.max() <= 0.8 + 1e-4
@@ -114,7 +124,7 @@ def test_crops_vary_between_the_given_areas():
 
 def test_stretching_changes_the_aspect_ratio_within_its_limit():
     torch.manual_seed(0)
-    matrix = random_affine(500, NOTHING._replace(area=(0.25, 0.25), stretch=1.5), torch.device("cpu"))
+    matrix = random_affine(500, NOTHING._replace(scale=(0.25, 0.25), ratio=1.5), torch.device("cpu"))
     ratio = matrix[:, :, 0].norm(dim=1) / matrix[:, :, 1].norm(dim=1)
     assert ratio.max() <= 1.5 + 1e-4
     assert ratio.min() >= 1 / 1.5 - 1e-4
@@ -122,9 +132,16 @@ def test_stretching_changes_the_aspect_ratio_within_its_limit():
     assert ratio.min() < 1 / 1.4
 
 
+def test_a_stretched_crop_stays_inside_the_picture():
+    matrix = random_affine(500, NOTHING._replace(scale=(0.7, 1), ratio=2), torch.device("cpu"))
+    sides = matrix[:, :, :2].norm(dim=1)  # width and height, as fractions
+    assert (sides.amax(0) > 0.999).all()  # the limit matters
+    assert (sides + matrix[:, :, 2].abs()).max() <= 1 + 1e-5
+
+
 def test_rotations_stay_within_their_limit_and_do_not_shear():
     torch.manual_seed(0)
-    matrix = random_affine(500, Strength(degrees=20, vertical_flip=0.5), torch.device("cpu"))[:, :, :2]
+    matrix = random_affine(500, AugmentConfig(degrees=20, vertical_flip=0.5), torch.device("cpu"))[:, :, :2]
     assert (matrix[:, :, 0] * matrix[:, :, 1]).sum(1).abs().max() < 1e-5
     down = matrix[:, :, 1] * matrix[:, 1, 1].sign()[:, None]
     angle = torch.atan2(-down[:, 0], down[:, 1]) * 180 / math.pi
@@ -133,24 +150,24 @@ def test_rotations_stay_within_their_limit_and_do_not_shear():
     assert angle.min() < -18
 
 
-def test_grey_pictures_have_equal_channels():
-    result = shown(augment_batch(pictures(), 24, Strength(grey=1.0)))
+def test_gray_pictures_have_equal_channels():
+    result = shown(augment_batch(pictures(), 24, AugmentConfig(grayscale=1.0)))
     assert (result.amax(1) - result.amin(1)).max() < 1e-5
 
 
-def test_grey_weighs_the_channels_as_pillow_does():
+def test_gray_weighs_the_channels_as_pillow_does():
     batch = pictures(4)
-    result = shown(augment_batch(batch, 24, NOTHING._replace(grey=1.0)))[:, 0] * 255
+    result = shown(augment_batch(batch, 24, NOTHING._replace(grayscale=1.0)))[:, 0] * 255
     for picture, pixels in zip(result, batch, strict=True):
         expected = np.asarray(Image.fromarray(pixels.permute(1, 2, 0).numpy()).convert("L")).astype(float)
         assert min(np.abs(picture.numpy() - e).max() for e in (expected, np.fliplr(expected))) < 1.5
 
 
-def test_grey_comes_with_its_probability():
+def test_gray_comes_with_its_probability():
     torch.manual_seed(0)
-    result = shown(augment_batch(pictures(200), 8, NOTHING._replace(grey=0.3)))
-    grey = (result.amax(1) - result.amin(1)).amax((1, 2)) < 1e-3
-    assert 0.2 < grey.float().mean() < 0.4
+    result = shown(augment_batch(pictures(200), 8, NOTHING._replace(grayscale=0.3)))
+    gray = (result.amax(1) - result.amin(1)).amax((1, 2)) < 1e-3
+    assert 0.2 < gray.float().mean() < 0.4
 
 
 def test_brightness_scales_a_picture_within_its_limit():
@@ -172,26 +189,27 @@ def test_contrast_spreads_values_around_the_mean():
 
 
 @pytest.mark.parametrize("change", ["saturation", "hue", "contrast"])
-def test_an_even_grey_keeps_its_value_under_colour_changes(change):
+def test_an_even_gray_keeps_its_value_under_color_changes(change):
     batch = torch.full((20, 3, 4, 4), 120, dtype=torch.uint8)
     result = shown(augment_batch(batch, 4, NOTHING._replace(**{change: 0.5})))
     assert (result - 120 / 255).abs().max() < 1e-4
 
 
-def test_hue_turns_red_towards_its_neighbours():
+def test_hue_turns_red_towards_its_neighbors():
     torch.manual_seed(0)
     batch = torch.tensor([180, 60, 60], dtype=torch.uint8).view(1, 3, 1, 1).expand(100, 3, 4, 4)
     red, green, blue = (shown(augment_batch(batch, 4, NOTHING._replace(hue=0.1)))[:, :, 0, 0] * 255).T
     assert torch.allclose(red + green + blue, torch.full((100,), 300.0), atol=0.1)
-    assert (red > torch.maximum(green, blue)).all()  # a tenth of a turn does not reach the next primary colour
-    assert (green - blue).max() > 20
-    assert (green - blue).min() < -20
+    assert (red > torch.maximum(green, blue)).all()  # a tenth of a turn does not reach the next primary color
+    turn = torch.atan2(math.sqrt(3) * (green - blue), 2 * red - green - blue) / (2 * math.pi)
+    assert 0.09 < turn.max() < 0.101
+    assert -0.101 < turn.min() < -0.09
 
 
-@pytest.mark.parametrize("strength", [None, EVERYTHING])
-def test_values_stay_in_the_range_of_normalised_pictures(strength):
+@pytest.mark.parametrize("config", [None, EVERYTHING])
+def test_values_stay_in_the_range_of_normalized_pictures(config):
     torch.manual_seed(0)
     batch = torch.cat([pictures(20), torch.zeros_like(pictures(2)), torch.full_like(pictures(2), 255)])
-    result = shown(augment_batch(batch, 24, strength))
+    result = shown(augment_batch(batch, 24, config))
     assert result.min() >= -1e-5
     assert result.max() <= 1 + 1e-5

@@ -1,7 +1,8 @@
-"""Finding, checking, naming and loading pictures."""
+"""Finding, checking, naming and loading images."""
 
 import errno
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -12,31 +13,31 @@ import torch
 from conftest import COLOURS, is_one_sentence, make_data, noisy, save
 from PIL import Image
 
-from helpers import data
+from helpers.base import PROJECT, UserError
 from helpers.data import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    PROJECT,
+    MEMMAP_BYTES,
     BatchLoader,
     FlowerFolder,
-    UserError,
-    check_data,
     class_folders,
     data_dir,
+    decode_classes,
+    decode_files,
+    decode_image,
     decode_split,
-    decode_square,
+    empty_or_memmap,
     few_images,
+    find_images,
     flower_names,
     im_convert,
-    image_files,
-    load_image,
     normalize_batch,
-    print_split_card,
-    room,
-    split_card,
+    print_split_summary,
+    split_summary,
     train_transform,
     valid_transform,
 )
+from helpers.images import image_files, load_image
 
 MEAN, STD = (torch.tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
 
@@ -44,8 +45,15 @@ MEAN, STD = (torch.tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD
 # ---- the folder ----------------------------------------------------------------------------------------------------
 
 
-def test_a_good_folder_passes_the_check(flowers):
-    assert check_data(flowers) == flowers
+def test_the_images_of_every_split_and_class_are_found(tmp_path):
+    root = make_data(tmp_path / "data", train=2, valid=1)
+    save(noisy((9, 9, 9)), root / "test" / "10" / "a.png")
+    save(noisy((9, 9, 9)), root / "other" / "10" / "a.png")
+    found = find_images(root)
+    assert list(found) == ["train", "valid", "test"]
+    assert list(found["train"]) == ["1", "10", "2"]
+    assert found["train"]["2"] == [root / "train" / "2" / name for name in ("00.png", "01.png")]
+    assert found["test"] == {"10": [root / "test" / "10" / "a.png"]}  # it may lack classes
 
 
 def _no_folder(root):
@@ -101,12 +109,12 @@ BAD_FOLDERS = [_no_folder, _a_file, _no_train, _no_valid, _no_classes, _empty_cl
 BAD_FOLDERS += [_class_missing_from_valid, _class_missing_from_train]
 
 
-@pytest.mark.parametrize("spoil", BAD_FOLDERS, ids=lambda f: f.__name__[1:])
-def test_a_bad_folder_gives_one_sentence_that_names_the_thing(tmp_path, spoil):
+@pytest.mark.parametrize("damage", BAD_FOLDERS, ids=lambda f: f.__name__[1:])
+def test_a_bad_folder_gives_one_sentence_that_names_the_thing(tmp_path, damage):
     root = make_data(tmp_path / "data", train=1, valid=1)
-    culprit = spoil(root)
+    culprit = damage(root)
     with pytest.raises(UserError) as error:
-        check_data(root)
+        find_images(root)
     assert culprit in str(error.value)
     assert is_one_sentence(str(error.value))
 
@@ -163,8 +171,8 @@ def littered(tmp_path):
     return root
 
 
-def test_hidden_files_and_folders_are_passed_over(littered):
-    assert check_data(littered) == littered
+def test_hidden_files_and_folders_are_skipped(littered):
+    assert list(find_images(littered)["train"]) == ["1", "10", "2"]
     assert class_folders(littered / "train") == ["1", "10", "2"]
     names = [path.name for path in image_files(littered / "train" / "1")]
     assert names == ["00.png", "01.png", "02.png", "deep.JPG"]
@@ -173,12 +181,12 @@ def test_hidden_files_and_folders_are_passed_over(littered):
 
 def test_a_hidden_folder_above_the_data_hides_nothing(tmp_path):
     root = make_data(tmp_path / ".cache" / "data", train=2, valid=1)
-    assert check_data(root) == root
+    assert len(find_images(root)["train"]["1"]) == 2
     assert len(decode_split(root, "train", 8).files) == 6
     assert len(FlowerFolder(root / "train")) == 6
 
 
-def test_decode_split_passes_over_hidden_files(littered):
+def test_decode_split_skips_hidden_files(littered):
     images = decode_split(littered, "train", 8)
     assert [path.relative_to(littered / "train").as_posix() for path in images.files][:5] == [
         *("1/00.png", "1/01.png", "1/02.png", "1/more/deep.JPG", "10/00.png"),
@@ -186,22 +194,18 @@ def test_decode_split_passes_over_hidden_files(littered):
     assert images.labels.tolist() == [0] * 4 + [1] * 3 + [2] * 3
 
 
-def test_flower_folder_passes_over_hidden_files(littered):
-    folder = FlowerFolder(littered / "train")
-    assert folder.classes == ["1", "10", "2"]
-    assert not [path for path, _ in folder.samples if "/." in path.replace("\\", "/")]
-    assert len(folder) == 10
-
-
-def test_decode_split_and_flower_folder_agree_on_classes_labels_and_order(littered):
+def test_every_way_to_load_a_split_has_the_same_classes_labels_and_order(littered):
     for split in ("train", "valid"):
         images, folder = decode_split(littered, split, 8), FlowerFolder(littered / split)
-        assert images.classes == folder.classes
+        assert images.classes == folder.classes == ["1", "10", "2"]
         assert images.labels.tolist() == folder.targets
         assert [str(path) for path in images.files] == [path for path, _ in folder.samples]
+        found = decode_classes(find_images(littered)[split], 8)
+        assert (found.classes, found.files) == (images.classes, images.files)
+        assert torch.equal(found.labels, images.labels)
 
 
-def test_decode_split_holds_the_pictures_of_its_files(flowers):
+def test_decode_split_returns_the_images_of_its_files(flowers):
     images = decode_split(flowers, "valid", 16)
     assert images.pixels.shape == (12, 3, 16, 16)
     assert images.pixels.dtype == torch.uint8
@@ -213,20 +217,20 @@ def test_decode_split_holds_the_pictures_of_its_files(flowers):
 
 def test_few_images_of_some_classes_get_new_labels(flowers):
     images = decode_split(flowers, "train", 8)
-    few = few_images(images, [2, 0], most=1)
+    few = few_images(images, [2, 0], per_class=1)
     assert few.classes == [images.classes[2], images.classes[0]]
     assert few.labels.tolist() == [0, 1]
     for row, old in enumerate([2, 0]):
         first = images.labels.tolist().index(old)
         assert torch.equal(few.pixels[row], images.pixels[first])
         assert few.files[row] == images.files[first]
-    assert len(few_images(images, [0, 1, 2], most=10**6).labels) == len(images.labels)
+    assert len(few_images(images, [0, 1, 2], per_class=10**6).labels) == len(images.labels)
 
 
-def test_flower_folder_gives_transformed_pictures_and_labels(flowers):
+def test_flower_folder_returns_transformed_images_and_labels(flowers):
     image, label = FlowerFolder(flowers / "train", valid_transform(32))[15]
     assert image.shape == (3, 32, 32)
-    assert label == 1  # 12 pictures of each class
+    assert label == 1  # 12 images of each class
 
 
 # ---- names ---------------------------------------------------------------------------------------------------------
@@ -240,17 +244,17 @@ def test_names_go_from_index_to_folder_to_flower(flowers):
     ]
 
 
-def test_a_fitting_file_in_the_data_folder_wins(tmp_path):
+def test_a_matching_file_in_the_data_folder_wins(tmp_path):
     (tmp_path / "cat_to_name.json").write_text(json.dumps({"1": "mine", "2": "yours", "3": "nobody's"}))
     assert flower_names(["1", "2"], tmp_path) == {"1": "mine", "2": "yours"}
 
 
-def test_a_file_without_every_class_is_passed_over(tmp_path):
+def test_a_file_without_every_class_is_ignored(tmp_path):
     (tmp_path / "cat_to_name.json").write_text(json.dumps({"1": "mine"}))
     assert flower_names(["1", "2"], tmp_path) == {"1": "pink primrose", "2": "hard-leaved pocket orchid"}
 
 
-def test_without_a_fitting_file_the_folder_names_are_the_names(tmp_path):
+def test_without_a_matching_file_the_folder_names_are_the_names(tmp_path):
     assert flower_names(["1", "rose"], tmp_path) == {"1": "1", "rose": "rose"}
 
 
@@ -267,33 +271,33 @@ LEFT, RIGHT = (200, 40, 30), (20, 90, 220)
 
 
 def halves(left=LEFT, right=RIGHT, dtype=np.uint8) -> np.ndarray:
-    """16 x 24 pixels: the left half of one colour or value, the right half of another."""
+    """16 x 24 pixels: the left half of one color or value, the right half of another."""
     return np.repeat(np.array([left, right], dtype), 12, axis=0)[None].repeat(16, axis=0)
 
 
-def colours_of(path, **options) -> tuple[np.ndarray, np.ndarray]:
+def colors_of(path, **options) -> tuple[np.ndarray, np.ndarray]:
     image = load_image(path, **options)
     assert image.mode == "RGB"
     pixels = np.asarray(image).astype(int)
     return pixels[len(pixels) // 2, 2], pixels[len(pixels) // 2, -3]
 
 
-def assert_colours(path, left, right, tolerance=0):
-    for found, expected in zip(colours_of(path), (left, right), strict=True):
+def assert_colors(path, left, right, tolerance=0):
+    for found, expected in zip(colors_of(path), (left, right), strict=True):
         assert np.abs(found - np.array(expected)).max() <= tolerance, (found, expected)
 
 
 def test_an_rgb_image_is_read_as_it_is(tmp_path):
-    assert_colours(save(Image.fromarray(halves()), tmp_path / "a.png"), LEFT, RIGHT)
+    assert_colors(save(Image.fromarray(halves()), tmp_path / "a.png"), LEFT, RIGHT)
 
 
-def test_a_grey_image_gets_three_equal_channels(tmp_path):
-    assert_colours(save(Image.fromarray(halves(90, 201)), tmp_path / "a.png"), [90] * 3, [201] * 3)
+def test_a_gray_image_gets_three_equal_channels(tmp_path):
+    assert_colors(save(Image.fromarray(halves(90, 201)), tmp_path / "a.png"), [90] * 3, [201] * 3)
 
 
 def test_a_one_bit_image_is_black_and_white(tmp_path):
     image = Image.fromarray(halves(0, 255)).convert("1")
-    assert_colours(save(image, tmp_path / "a.png"), [0] * 3, [255] * 3)
+    assert_colors(save(image, tmp_path / "a.png"), [0] * 3, [255] * 3)
 
 
 def palette_image() -> Image.Image:
@@ -302,46 +306,46 @@ def palette_image() -> Image.Image:
     return image
 
 
-def test_a_palette_image_keeps_its_colours(tmp_path):
-    assert_colours(save(palette_image(), tmp_path / "a.png"), LEFT, RIGHT)
+def test_a_palette_image_keeps_its_colors(tmp_path):
+    assert_colors(save(palette_image(), tmp_path / "a.png"), LEFT, RIGHT)
 
 
 def test_a_transparent_palette_entry_becomes_white(tmp_path):
-    assert_colours(save(palette_image(), tmp_path / "a.png", transparency=0), [255] * 3, RIGHT)
+    assert_colors(save(palette_image(), tmp_path / "a.png", transparency=0), [255] * 3, RIGHT)
 
 
-def test_a_transparent_grey_level_becomes_white(tmp_path):
+def test_a_transparent_gray_level_becomes_white(tmp_path):
     image = Image.fromarray(halves(90, 201))
-    assert_colours(save(image, tmp_path / "a.png", transparency=90), [255] * 3, [201] * 3)
+    assert_colors(save(image, tmp_path / "a.png", transparency=90), [255] * 3, [201] * 3)
 
 
-def test_grey_with_alpha_lies_on_white(tmp_path):
+def test_gray_with_alpha_lies_on_white(tmp_path):
     image = Image.fromarray(np.dstack([halves(90, 90), halves(0, 255)]))
     assert image.mode == "LA"
-    assert_colours(save(image, tmp_path / "a.png"), [255] * 3, [90] * 3)
+    assert_colors(save(image, tmp_path / "a.png"), [255] * 3, [90] * 3)
 
 
-def test_colour_with_alpha_lies_on_white(tmp_path):
+def test_color_with_alpha_lies_on_white(tmp_path):
     image = Image.fromarray(halves((200, 0, 100, 128), (200, 0, 100, 255)))
     assert image.mode == "RGBA"
-    assert_colours(save(image, tmp_path / "a.png"), (227, 127, 177), (200, 0, 100), tolerance=1)
+    assert_colors(save(image, tmp_path / "a.png"), (227, 127, 177), (200, 0, 100), tolerance=1)
 
 
-def test_a_cmyk_jpeg_keeps_its_colours(tmp_path):
+def test_a_cmyk_jpeg_keeps_its_colors(tmp_path):
     path = save(Image.fromarray(halves()).convert("CMYK"), tmp_path / "a.jpg", quality=95)
     assert Image.open(path).mode == "CMYK"
-    assert_colours(path, LEFT, RIGHT, tolerance=6)
+    assert_colors(path, LEFT, RIGHT, tolerance=6)
 
 
-def test_a_16_bit_grey_png_is_brought_to_8_bits(tmp_path):
+def test_a_16_bit_gray_png_is_brought_to_8_bits(tmp_path):
     path = save(Image.fromarray(halves(32768, 65535, np.uint16)), tmp_path / "a.png")
     assert Image.open(path).mode.startswith("I;16")
-    assert_colours(path, [127] * 3, [255] * 3, tolerance=1)
+    assert_colors(path, [127] * 3, [255] * 3, tolerance=1)
 
 
 def test_a_dark_16_bit_png_stays_dark(tmp_path):
     path = save(Image.fromarray(halves(10, 250, np.uint16)), tmp_path / "a.png")  # 250 of 65,535
-    assert_colours(path, [0] * 3, [1] * 3, tolerance=1)
+    assert_colors(path, [0] * 3, [1] * 3, tolerance=1)
 
 
 @pytest.mark.parametrize(
@@ -352,13 +356,13 @@ def test_a_dark_16_bit_png_stays_dark(tmp_path):
 def test_a_32_bit_tiff_is_brought_to_8_bits(tmp_path, values, expected):
     path = save(Image.fromarray(halves(*values, np.int32)), tmp_path / "a.tif")
     assert Image.open(path).mode == "I"
-    assert_colours(path, [expected[0]] * 3, [expected[1]] * 3, tolerance=1)
+    assert_colors(path, [expected[0]] * 3, [expected[1]] * 3, tolerance=1)
 
 
 def test_a_float_tiff_from_0_to_1_is_brought_to_8_bits(tmp_path):
     path = save(Image.fromarray(halves(0.25, 1.0, np.float32)), tmp_path / "a.tif")
     assert Image.open(path).mode == "F"
-    assert_colours(path, [63] * 3, [255] * 3, tolerance=1)
+    assert_colors(path, [63] * 3, [255] * 3, tolerance=1)
 
 
 @pytest.mark.parametrize(
@@ -382,17 +386,17 @@ def test_a_turned_photo_is_set_upright(tmp_path, orientation, turn):
 def test_a_large_jpeg_may_be_read_small_but_not_too_small(tmp_path, mode):
     image = Image.fromarray(halves()).resize((960, 640), Image.Resampling.NEAREST).convert(mode)
     path = save(image, tmp_path / "a.jpg", quality=95)
-    small = load_image(path, least=64)
+    small = load_image(path, min_side=64)
     assert small.width < 960 or mode == "CMYK"
     assert min(small.size) >= 64
     assert small.width / small.height == pytest.approx(1.5, rel=0.02)
-    for found, expected in zip(colours_of(path, least=64), colours_of(path), strict=True):
+    for found, expected in zip(colors_of(path, min_side=64), colors_of(path), strict=True):
         assert np.abs(found - expected).max() <= 6
 
 
 def test_a_small_image_is_not_enlarged(tmp_path):
     path = save(Image.fromarray(halves()), tmp_path / "a.jpg")
-    assert load_image(path, least=500).size == (24, 16)
+    assert load_image(path, min_side=500).size == (24, 16)
 
 
 def _text(path):
@@ -421,16 +425,16 @@ def _folder(path):
     path.mkdir()
 
 
-@pytest.mark.parametrize("spoil", [_text, _truncated, _header_only, _empty, _missing, _folder], ids=lambda f: f.__name__[1:])
-@pytest.mark.parametrize("least", [0, 32])
-def test_what_is_no_image_is_named_in_one_sentence(tmp_path, spoil, least):
+@pytest.mark.parametrize("damage", [_text, _truncated, _header_only, _empty, _missing, _folder], ids=lambda f: f.__name__[1:])
+@pytest.mark.parametrize("min_side", [0, 32])
+def test_what_is_no_image_is_named_in_one_sentence(tmp_path, damage, min_side):
     path = tmp_path / "broken.jpg"
-    spoil(path)
+    damage(path)
     with pytest.raises(UserError) as error:
-        load_image(path, least)
+        load_image(path, min_side)
     assert str(path) in str(error.value)
     assert is_one_sentence(str(error.value))
-    assert str(error.value).count(path.name) == 1  # Pillow's own text, which repeats the path, is cut
+    assert str(error.value).count(path.name) == 1  # Pillow's own text repeats the path
 
 
 def test_a_missing_image_is_called_missing(tmp_path):
@@ -439,105 +443,108 @@ def test_a_missing_image_is_called_missing(tmp_path):
 
 
 @pytest.fixture
-def spoilt(tmp_path):
+def corrupt(tmp_path):
     """A data folder in which some files are damaged."""
     root = make_data(tmp_path / "data", train=4, valid=2)
     for name in ("1/02", "10/00", "10/03"):
-        (root / "train" / f"{name}.png").write_text("spoilt")
+        (root / "train" / f"{name}.png").write_text("corrupt")
     return root
 
 
-def test_decoding_a_split_names_the_first_unreadable_file_and_counts_the_others(spoilt):
+def test_decoding_a_split_names_the_first_unreadable_file_and_counts_the_others(corrupt):
     with pytest.raises(UserError) as error:
-        decode_split(spoilt, "train", 8)
-    assert str(spoilt / "train" / "1" / "02.png") in str(error.value)
-    assert "10" not in str(error.value).replace(str(spoilt), "")
+        decode_split(corrupt, "train", 8)
+    assert str(corrupt / "train" / "1" / "02.png") in str(error.value)
+    assert "10" not in str(error.value).replace(str(corrupt), "")
     assert "2 more" in str(error.value)
     assert is_one_sentence(str(error.value))
 
 
-def test_decoding_a_split_counts_no_others_when_one_file_is_unreadable(spoilt):
+def test_decoding_a_split_counts_no_others_when_one_file_is_unreadable(corrupt):
     for name in ("00", "03"):
-        (spoilt / "train" / "10" / f"{name}.png").unlink()
+        (corrupt / "train" / "10" / f"{name}.png").unlink()
     with pytest.raises(UserError, match=r"02\.png") as error:
-        decode_split(spoilt, "train", 8)
+        decode_split(corrupt, "train", 8)
     assert "more" not in str(error.value)
 
 
-def test_unreadable_files_are_named_and_left_out_when_asked(spoilt, capsys):
-    images = decode_split(spoilt, "train", 8, skip_unreadable=True)
+def test_unreadable_files_are_named_and_skipped_on_request(corrupt, capsys):
+    images = decode_split(corrupt, "train", 8, skip_unreadable=True)
     said = capsys.readouterr().out.splitlines()
     assert [text.split(" cannot")[0] for text in said] == [
-        f"left out: {spoilt / 'train' / name}.png" for name in ("1/02", "10/00", "10/03")
+        f"skipped: {corrupt / 'train' / name}.png" for name in ("1/02", "10/00", "10/03")
     ]
     assert len(images.pixels) == len(images.labels) == len(images.files) == 9
     for pixels, label, path in zip(images.pixels, images.labels, images.files, strict=True):
-        assert torch.equal(pixels, decode_square(path, 8))
+        assert torch.equal(pixels, decode_image(path, 8))
         assert path.parent.name == images.classes[label]
 
 
-def test_a_class_without_a_readable_image_is_named(spoilt):
-    for path in (spoilt / "train" / "2").iterdir():
-        path.write_text("spoilt")
+def test_a_class_without_a_readable_image_is_named(corrupt):
+    for path in (corrupt / "train" / "2").iterdir():
+        path.write_text("corrupt")
     with pytest.raises(UserError) as error:
-        decode_split(spoilt, "train", 8, skip_unreadable=True)
-    assert str(spoilt / "train" / "2") in str(error.value)
+        decode_split(corrupt, "train", 8, skip_unreadable=True)
+    assert "'2'" in str(error.value)
     assert is_one_sentence(str(error.value))
 
 
 @pytest.fixture
 def files(monkeypatch):
-    """Every temporary file that is made from now on; tensors of more than 100 bytes get one."""
+    """Every temporary file that is made from now on."""
     made, make = [], tempfile.TemporaryFile
-    monkeypatch.setattr(data, "IN_MEMORY", 100)
-    monkeypatch.setattr(data.tempfile, "TemporaryFile", lambda: made.append(make()) or made[-1])
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: made.append(make()) or made[-1])
     return made
 
 
-@pytest.mark.parametrize(
-    ("shape", "dtype", "count"), [((100,), torch.uint8, 0), ((101,), torch.uint8, 1), ((26,), torch.float32, 1)]
-)
-def test_only_a_large_tensor_lies_in_a_file(files, shape, dtype, count):
-    tensor = room(shape, dtype)
+@pytest.mark.parametrize(("extra", "dtype", "count"), [(0, torch.uint8, 0), (1, torch.uint8, 1), (1, torch.float32, 1)])
+def test_only_a_large_tensor_is_a_file(files, extra, dtype, count):
+    shape = (MEMMAP_BYTES // dtype.itemsize + extra,)
+    tensor = empty_or_memmap(shape, dtype)
     assert (tensor.shape, tensor.dtype, len(files)) == (shape, dtype, count)
 
 
 def test_what_is_written_into_a_large_tensor_is_in_its_file(files):
-    tensor = room((3, 5, 7), torch.float32)
-    tensor.copy_(torch.arange(105).view(3, 5, 7))
-    files[0].seek(0)
-    assert np.frombuffer(files[0].read(), np.float32).tolist() == list(range(105))
+    tensor = empty_or_memmap((MEMMAP_BYTES // 60, 3, 5, 2), torch.float32)
+    tensor[-1] = torch.arange(30).view(3, 5, 2)
+    files[0].seek(-120, os.SEEK_END)
+    assert np.frombuffer(files[0].read(), np.float32).tolist() == list(range(30))
     files[0].close()
-    assert tensor.sum() == sum(range(105))  # the memory stays when the file is closed
+    assert tensor[-1].sum() == sum(range(30))  # the memory stays when the file is closed
 
 
-def test_a_large_split_is_the_same_as_one_in_memory(flowers, files, monkeypatch):
-    large = decode_split(flowers, "train", 20)
+def test_a_large_split_is_the_same_as_one_in_memory(flowers, files):
+    size = math.isqrt(MEMMAP_BYTES // (36 * 3)) + 1
+    large = decode_split(flowers, "train", size)
     assert len(files) == 1
-    monkeypatch.setattr(data, "IN_MEMORY", 2**20)
-    assert torch.equal(decode_split(flowers, "train", 20).pixels, large.pixels)
-    assert len(files) == 1
+    for i in (0, 17, 35):
+        assert torch.equal(large.pixels[i], decode_image(large.files[i], size))
 
 
-def test_no_room_on_the_disk_is_said_before_the_work(flowers, files, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(data.os, "posix_fallocate", full, raising=False)
-    monkeypatch.setattr(data, "decode_square", lambda *_: pytest.fail("began to work"))
-    with pytest.raises(UserError, match="TMPDIR") as caught:
-        decode_split(flowers, "train", 20)
+
+@pytest.mark.parametrize("stand_in", [True, False], ids=["simulated", "real"])
+def test_a_full_disk_is_reported_before_the_work(flowers, monkeypatch, request, stand_in):
+    """In place of a process that is killed when it writes to the disk later."""
+    if stand_in:
+        monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    else:
+        monkeypatch.setattr(tempfile, "tempdir", str(request.getfixturevalue("small_disk")))
+    with pytest.raises(UserError, match=r"TMPDIR") as caught:
+        decode_files([flowers / "train" / "1" / "00.png"] * 40, 800)
     assert is_one_sentence(str(caught.value))
     assert "No space left" in str(caught.value)
 
 
-def test_decode_square_takes_the_middle_of_a_wide_and_of_a_tall_picture(tmp_path):
+def test_decode_image_takes_the_middle_of_a_wide_and_of_a_tall_picture(tmp_path):
     stripes = np.zeros((20, 60, 3), np.uint8)
     stripes[:, :20], stripes[:, 20:40], stripes[:, 40:] = LEFT, (0, 255, 0), RIGHT
     wide = save(Image.fromarray(stripes), tmp_path / "wide.png")
     tall = save(Image.fromarray(stripes.transpose(1, 0, 2)), tmp_path / "tall.png")
     for path in (wide, tall):
-        square = decode_square(path, 20)
+        square = decode_image(path, 20)
         assert square.shape == (3, 20, 20)
         assert torch.equal(square, torch.tensor([0, 255, 0], dtype=torch.uint8).view(3, 1, 1).expand(3, 20, 20))
 
@@ -547,7 +554,7 @@ def test_decode_square_takes_the_middle_of_a_wide_and_of_a_tall_picture(tmp_path
 
 @pytest.mark.parametrize("size", [(50, 50), (90, 60), (40, 70)])
 @pytest.mark.parametrize("make", [train_transform, valid_transform])
-def test_transforms_give_normalised_squares_of_the_asked_size(make, size):
+def test_transforms_give_normalized_squares_of_the_requested_size(make, size):
     tensor = make(32)(noisy(LEFT, size=size))
     assert tensor.shape == (3, 32, 32)
     assert tensor.dtype == torch.float32
@@ -556,14 +563,14 @@ def test_transforms_give_normalised_squares_of_the_asked_size(make, size):
     assert shown.max() <= 1 + 1e-6
 
 
-def test_valid_transform_normalises_the_colours_of_the_picture():
+def test_valid_transform_normalizes_the_colors_of_the_picture():
     tensor = valid_transform(32)(noisy(LEFT, spread=0))
     expected = (torch.tensor(LEFT).view(3, 1, 1) / 255 - MEAN) / STD
     assert torch.allclose(tensor, expected.expand(3, 32, 32), atol=1e-5)
 
 
-def test_train_transform_normalises_last():
-    """A turned picture has black corners; turned after normalisation they would be grey."""
+def test_train_transform_normalizes_last():
+    """A turned picture has black corners; turned after normalization they would be gray."""
     torch.manual_seed(0)
     transform = train_transform(32)
     drawn = torch.stack([transform(noisy((255, 255, 255), spread=0)) for _ in range(20)]) * STD + MEAN
@@ -595,13 +602,13 @@ def test_both_ways_of_loading_agree_on_square_pictures(tmp_path, side, suffix):
     rough = Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).resize((side, side))
     path = save(rough, tmp_path / f"a.{suffix}")
     usual = valid_transform(32)(load_image(path))
-    ours = normalize_batch(decode_square(path, 32)[None])[0]
+    ours = normalize_batch(decode_image(path, 32)[None])[0]
     difference = ((usual - ours) * STD * 255).abs()
     assert difference.mean() < (0.1 if suffix == "png" else 2)
     assert difference.max() < (1.5 if suffix == "png" else 20)
 
 
-def test_normalize_batch_normalises_each_channel():
+def test_normalize_batch_normalizes_each_channel():
     pixels = torch.randint(0, 256, (2, 3, 5, 4), dtype=torch.uint8)
     normal = normalize_batch(pixels)
     assert normal.dtype == torch.float32
@@ -610,7 +617,7 @@ def test_normalize_batch_normalises_each_channel():
         assert torch.allclose(normal[:, c], expected, atol=1e-6)
 
 
-def test_im_convert_undoes_the_normalisation():
+def test_im_convert_undoes_the_normalization():
     pixels = torch.randint(0, 256, (1, 3, 6, 4), dtype=torch.uint8)
     shown = im_convert(normalize_batch(pixels)[0])
     assert shown.shape == (6, 4, 3)
@@ -647,7 +654,7 @@ def numbers(n: int) -> tuple[torch.Tensor, torch.Tensor]:
         (3, True, [3]),
     ],
 )
-def test_only_a_lonely_last_sample_of_a_shuffled_pass_is_left_out(n, shuffle, sizes):
+def test_only_a_single_last_sample_of_a_shuffled_pass_is_dropped(n, shuffle, sizes):
     loader = BatchLoader(*numbers(n), 4, shuffle=shuffle)
     batches = list(loader)
     assert [len(labels) for _, labels in batches] == sizes
@@ -662,7 +669,7 @@ def test_a_pass_covers_every_sample_once(shuffle):
     assert (seen.tolist() == list(range(23))) is not shuffle
 
 
-def test_the_sample_left_out_changes_from_pass_to_pass():
+def test_the_dropped_sample_changes_from_pass_to_pass():
     torch.manual_seed(0)
     loader = BatchLoader(*numbers(9), 4, shuffle=True)
     seen = {label for _ in range(12) for _, labels in loader for label in labels.tolist()}
@@ -678,15 +685,29 @@ def test_shuffling_repeats_under_a_seed_and_differs_between_passes():
     assert first != second
 
 
-def test_batches_for_a_gpu_are_pinned_and_copied_without_waiting(monkeypatch):
-    """There may be no GPU here, so its two calls are recorded."""
-    calls = []
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: calls.append("pin") or self)
-    monkeypatch.setattr(torch.Tensor, "to", lambda self, *where, **how: calls.append((str(where[0]), how)) or self)
-    list(BatchLoader(torch.arange(4), torch.arange(4), 4, device=torch.device("cuda")))
-    assert calls == ["pin", ("cuda", {"non_blocking": True})] * 2
-    list(BatchLoader(torch.arange(4), torch.arange(4), 4, device=torch.device("cpu")))
-    assert len(calls) == 4
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_the_shards_of_all_processes_are_the_batches_of_one(shuffle):
+    def batches(**shard) -> list[list[int]]:
+        torch.manual_seed(1)
+        return [labels.tolist() for _, labels in BatchLoader(*numbers(20), 6, shuffle=shuffle, **shard)]
+
+    whole, shards = batches(), [batches(shard=(rank, 3)) for rank in range(3)]
+    for i, batch in enumerate(whole):
+        batch = batch[: len(batch) // 3 * 3] if shuffle else batch  # in training, all shards are equally large
+        expected = [batch[rank::3] for rank in range(3) if batch[rank::3]]
+        assert [shard[i] for shard in shards if i < len(shard)] == expected
+
+
+def test_batches_for_the_cpu_stay_in_pageable_memory():
+    for batch in BatchLoader(*numbers(4), 4, device=torch.device("cpu")):
+        assert [(tensor.device.type, tensor.is_pinned()) for tensor in batch] == [("cpu", False)] * 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_for_a_gpu_arrive_there():
+    inputs, labels = next(iter(BatchLoader(*numbers(4), 4, device=torch.device("cuda"))))
+    assert inputs.is_cuda and labels.is_cuda
+    assert labels.tolist() == inputs[:, 0].tolist() == [0, 1, 2, 3]
 
 
 def test_the_transform_sees_whole_batches():
@@ -701,42 +722,46 @@ def test_the_transform_sees_whole_batches():
     assert seen == [2, 2, 1]
 
 
-# ---- the split card --------------------------------------------------------------------------------------------------
+# ---- the summary of a split ------------------------------------------------------------------------------------------
 
 
-def test_the_split_card_counts_every_split(tmp_path):
+def test_the_summary_counts_every_split(tmp_path):
     root = make_data(tmp_path, train=5, valid=2)
     save(noisy((9, 9, 9), 7), root / "train" / "2" / "one_more.png")
     (root / "train" / "2" / "notes.txt").write_text("no image")
-    card = split_card(root)
-    assert card["train"] == {"images": 16, "classes": 3, "fewest": 5, "most": 6}
-    assert card["valid"] == {"images": 6, "classes": 3, "fewest": 2, "most": 2}
-    assert "test" not in card
+    summary = split_summary(root, find_images(root))
+    assert summary["train"] == {"images": 16, "classes": 3, "fewest": 5, "most": 6}
+    assert summary["valid"] == {"images": 6, "classes": 3, "fewest": 2, "most": 2}
+    assert "test" not in summary
     save(noisy((9, 9, 9), 8), root / "test" / "1" / "a.png")
-    assert split_card(root)["test"] == {"images": 1, "classes": 1, "fewest": 1, "most": 1}
+    assert split_summary(root, find_images(root))["test"] == {"images": 1, "classes": 1, "fewest": 1, "most": 1}
+
+
+def files_hash(root) -> str:
+    return split_summary(root, find_images(root))["files"]
 
 
 def test_the_hash_of_a_split_knows_names_and_folders_only(tmp_path):
     first, second = make_data(tmp_path / "a", train=3, valid=1), make_data(tmp_path / "b", train=3, valid=1)
-    known = split_card(first)["files"]
+    known = files_hash(first)
     assert len(known) == 12 and int(known, 16) >= 0
     save(noisy((0, 0, 0), 3), second / "train" / "1" / "00.png")  # other pixels, same name
-    assert split_card(second)["files"] == known
+    assert files_hash(second) == known
     (second / "train" / "1" / "00.png").rename(second / "train" / "2" / "moved.png")
-    assert split_card(second)["files"] != known
+    assert files_hash(second) != known
 
 
 def test_moving_an_image_to_another_split_changes_the_hash(tmp_path):
     root = make_data(tmp_path, train=3, valid=1)
-    before = split_card(root)["files"]
+    before = files_hash(root)
     (root / "train" / "1" / "02.png").rename(root / "valid" / "1" / "02.png")
-    assert split_card(root)["files"] != before
+    assert files_hash(root) != before
 
 
-def test_the_printed_card_shows_the_same_numbers(tmp_path, capsys):
+def test_the_printed_summary_shows_the_same_numbers(tmp_path, capsys):
     root = make_data(tmp_path, train=5, valid=2)
-    print_split_card(root)
+    print_split_summary(root)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "train  15 images, 3 classes, 5 to 5 in a class"
-    assert lines[1] == "valid  6 images, 3 classes, 2 to 2 in a class"
-    assert split_card(root)["files"] in lines[2]
+    assert lines[0] == "train  15 images, 3 classes, 5 to 5 per class"
+    assert lines[1] == "valid  6 images, 3 classes, 2 to 2 per class"
+    assert files_hash(root) in lines[2]

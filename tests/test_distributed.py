@@ -1,124 +1,114 @@
-"""Several processes that train together, under torchrun, on this machine's CPU."""
+"""Several processes that train together on the CPU of this machine."""
 
-import csv
 import os
+import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import tiny_run
 import torch
-from conftest import make_data
+from conftest import files_in, history_of, line, make_data
+from torch import nn
 
 from helpers.augment import augment_batch
-from helpers.data import PROJECT, BatchLoader
-from helpers.processes import SharedBatchNorm2d, rank_and_world, share_batch_norms
-from helpers.training import load_checkpoint
+from helpers.base import PROJECT
+from helpers.checkpoints import load_checkpoint
+from helpers.data import BatchLoader
+from helpers.distributed import CPUSyncBatchNorm2d, convert_sync_batch_norm, get_rank_and_world_size
 
-SETTINGS = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
-BY_FILE = ["--rdzv-backend", "c10d", "--rdzv-conf", "store_type=file"]  # the README's way on Windows
+EPOCHS = 20
+ON_CPU = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+BY_FILE = ["--rdzv-backend", "c10d", "--rdzv-conf", "store_type=file"]  # the README's command on Windows
 FILE_ONLY = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
-def start(processes: int, *arguments, torchrun=("-m", "torch.distributed.run"), by_file=os.name == "nt") -> subprocess.Popen:
-    """torchrun on this machine's CPU; scripts outside the project find `helpers`."""
-    line = [sys.executable, *torchrun, *(BY_FILE if by_file else ["--standalone"]), "--local-addr", "127.0.0.1"]
-    line += ["--nproc-per-node", processes, *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    environment = os.environ | SETTINGS | (FILE_ONLY if by_file else {})
-    return subprocess.Popen(list(map(str, line)), env=environment, **pipes)
+# ---- the shards of a batch -----------------------------------------------------------------------------------------
 
 
-def finish(process: subprocess.Popen) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
+def test_without_torchrun_there_is_one_process():
+    assert get_rank_and_world_size() == (0, 1)
 
 
-def history_of(folder: Path) -> list[dict]:
-    with open(folder / "history.csv", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+def test_the_shards_of_a_training_batch_are_equally_large_and_make_up_the_batch():
+    numbers = torch.arange(20)
 
-
-def assert_same_curve(one: Path, two: Path):
-    assert len(history_of(one)) == len(history_of(two))
-    for a, b in zip(history_of(one), history_of(two), strict=True):
-        assert a == pytest.approx(b, abs=2e-3)
-
-
-def test_alone_there_is_one_process():
-    assert rank_and_world() == (0, 1)
-
-
-@pytest.mark.parametrize("world", [2, 3])
-def test_the_shares_of_a_batch_make_up_the_whole(world):
-    inputs, labels = torch.arange(20), torch.arange(20)
-    batches = []
-    for rank in range(world):
+    def batches(rank: int, world_size: int) -> list[list[int]]:
         torch.manual_seed(0)
-        batches.append([y.tolist() for _, y in BatchLoader(inputs, labels, 6, shuffle=True, share=(rank, world))])
-    torch.manual_seed(0)
-    whole = [y.tolist() for _, y in BatchLoader(inputs, labels, 6, shuffle=True)]
-    shared = list(zip(*batches, strict=True))
-    assert len(shared) == 20 // 6 + (20 % 6 // world > 0)
-    for shares, batch in zip(shared, whole, strict=False):
-        assert len({len(share) for share in shares}) == 1
-        assert sorted(i for share in shares for i in share) == sorted(batch[: len(batch) // world * world])
+        loader = BatchLoader(numbers, numbers, 6, shuffle=True, shard=(rank, world_size))
+        result = [labels.tolist() for _, labels in loader]
+        assert len(loader) == len(result)
+        return result
+
+    whole = batches(0, 1)
+    for world_size in (2, 3):
+        shards = list(zip(*(batches(rank, world_size) for rank in range(world_size)), strict=True))
+        assert len(shards) == 20 // 6 + (20 % 6 // world_size > 0)
+        for of_batch, batch in zip(shards, whole, strict=False):
+            assert len({len(shard) for shard in of_batch}) == 1
+            kept = batch[: len(batch) // world_size * world_size]
+            assert sorted(i for shard in of_batch for i in shard) == sorted(kept)
 
 
-def test_every_image_is_measured_once_by_some_process():
-    inputs = torch.arange(7)
-    shares = [[y.tolist() for _, y in BatchLoader(inputs, inputs, 3, share=(rank, 4))] for rank in range(4)]
-    assert sorted(i for share in shares for batch in share for i in batch) == list(range(7))
+def test_every_validation_image_is_in_one_shard():
+    numbers = torch.arange(7)
+    loaders = [BatchLoader(numbers, numbers, 3, shard=(rank, 4)) for rank in range(4)]
+    assert sorted(i for loader in loaders for _, labels in loader for i in labels.tolist()) == list(range(7))
 
 
-def test_an_image_gets_the_same_draws_in_a_share_as_in_the_whole_batch():
+def test_an_image_is_augmented_in_a_shard_as_in_the_whole_batch():
     images = torch.randint(0, 256, (7, 3, 40, 40), dtype=torch.uint8)
     torch.manual_seed(5)
     whole = augment_batch(images, 32)
     for rank in range(2):
         part = slice(rank, None, 2)
         torch.manual_seed(5)
-        torch.testing.assert_close(augment_batch(images[part], 32, share=(part, 7)), whole[part])
+        torch.testing.assert_close(augment_batch(images[part], 32, shard=(part, 7)), whole[part])
+
+
+# ---- synchronized batch normalization and sums ---------------------------------------------------------------------
+
+
+def test_batch_norms_are_converted_for_the_device_and_keep_their_tensors():
+    for device, kind in (("cpu", CPUSyncBatchNorm2d), ("cuda", nn.SyncBatchNorm)):
+        model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.BatchNorm2d(2)))
+        before = model.state_dict(keep_vars=True)
+        converted = convert_sync_batch_norm(model, torch.device(device))
+        assert type(converted[1]) is type(converted[2][0]) is kind
+        after = converted.state_dict(keep_vars=True)
+        assert list(after) == list(before)
+        assert all(after[name] is tensor for name, tensor in before.items()), device
 
 
 SUMS = """
 import sys, torch
 from torch import nn
-from helpers.processes import add_up, agree, distribute, join_processes, leave_processes, rank_and_world
+from helpers import distributed as dist
 
-join_processes()
-rank, world = rank_and_world()
+dist.init_distributed()
+rank, world_size = dist.get_rank_and_world_size()
+images = [1, 3][:world_size]
+mean = sum(n * n for n in images) / sum(images)
+assert dist.all_reduce_mean(float(images[rank]), 2.0 * images[rank], images[rank]) == (mean, 2 * mean)
+assert dist.broadcast_flag(rank == 0) and not dist.broadcast_flag(rank > 0)
 torch.manual_seed(0)
-images = torch.randn(12, 3, 6, 6, dtype=torch.float64)
-norm = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 2)).double()
-norm = distribute(norm)
-loss = (norm(images[rank::world]) ** 2).mean()
+batch = torch.randn(12, 3, 6, 6, dtype=torch.float64)
+plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 2)).double()
+model = dist.distribute(plain)
+loss = (model(batch[rank::world_size]) ** 2).mean()
 loss.backward()
-whole = getattr(norm, "module", norm)
-total = add_up(loss.detach()) / world
-first = agree(rank == 0)
-print("agree", first, "sum", add_up(torch.tensor(rank + 1)).item())
+loss = dist.all_reduce_sum(loss.detach()) / world_size
+print("rank", rank)
 if rank == 0:
-    torch.save([total, *[p.grad for p in whole.parameters()], *whole.buffers()], sys.argv[1])
-leave_processes()
+    torch.save([loss, *[p.grad for p in plain.parameters()], *plain.buffers()], sys.argv[1])
+dist.cleanup_distributed()
 """
 
-
-def test_two_processes_compute_the_same_gradients_and_statistics_as_one(tmp_path):
-    script = tmp_path / "sums.py"
-    script.write_text(SUMS)
-    for processes in (1, 2):
-        code, out, err = finish(start(processes, script, tmp_path / f"{processes}.pt"))
-        assert code == 0, err
-        assert out.splitlines() == [f"agree True sum {sum(range(1, processes + 1))}"]  # the first alone prints
-    one, two = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2))
-    for a, b in zip(one, two, strict=True):
-        torch.testing.assert_close(a.double(), b.double(), rtol=1e-5, atol=1e-7)
-
-
-WITHOUT_LIBUV = """
+TORCHRUN_WITHOUT_LIBUV = """
 import torch.distributed as dist
 
 class Store(dist.TCPStore):
@@ -133,97 +123,140 @@ main()
 """
 
 
-def test_processes_meet_where_pytorch_lacks_what_torchrun_asks_for(tmp_path):
-    """As PyTorch for Windows does (pytorch/pytorch issue 148283); checked with a stand-in, not on Windows."""
-    torchrun, script = tmp_path / "torchrun.py", tmp_path / "sums.py"
-    torchrun.write_text(WITHOUT_LIBUV)
+def torchrun(script: Path, *arguments, program=("-m", "torch.distributed.run"), by_file=os.name == "nt") -> subprocess.Popen:
+    """The script on two processes, started by torchrun."""
+    command = [sys.executable, *program, *(BY_FILE if by_file else ["--standalone"]), "--local-addr", "127.0.0.1"]
+    command += ["--nproc-per-node", "2", script, *arguments]
+    environment = os.environ | ON_CPU | {"PYTHONPATH": str(PROJECT)} | (FILE_ONLY if by_file else {})
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(list(map(str, command)), env=environment, **pipes)
+
+
+def test_two_processes_compute_the_sums_gradients_and_statistics_of_one(tmp_path, monkeypatch, capsys):
+    """Started as on Windows, with a stand-in for its PyTorch without libuv (pytorch/pytorch issue 148283)."""
+    script, program = tmp_path / "sums.py", tmp_path / "torchrun.py"
     script.write_text(SUMS)
-    code, out, err = finish(start(2, script, tmp_path / "2.pt", torchrun=[torchrun], by_file=True))
-    assert code == 0, err
-    assert out == "agree True sum 3\n"
+    program.write_text(TORCHRUN_WITHOUT_LIBUV)
+    process = torchrun(script, tmp_path / "two.pt", program=[program], by_file=True)
+    monkeypatch.setattr(sys, "argv", ["sums.py", str(tmp_path / "one.pt")])
+    runpy.run_path(str(script), run_name="__main__")
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert out == capsys.readouterr().out == "rank 0\n"  # rank 1 prints nothing
+    one, two = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("one", "two"))
+    for a, b in zip(one, two, strict=True):
+        torch.testing.assert_close(a.double(), b.double(), rtol=1e-5, atol=1e-7)
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert " ".join(BY_FILE) in readme
     assert all(f"{name}={value}" in readme for name, value in FILE_ONLY.items())
 
 
-def test_shared_batch_norms_keep_the_names_of_plain_ones():
-    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
-    names = list(plain.state_dict())
-    shared = share_batch_norms(plain)
-    assert type(shared[1]) is SharedBatchNorm2d
-    assert list(shared.state_dict()) == names
-
-
-DOUBLE = """
-import sys
-from helpers import train
-
-build = train.initialize_model
-
-def in_double_precision(*arguments, **options):
-    model = build(*arguments, **options).double()
-    model.register_forward_pre_hook(lambda model, inputs: (inputs[0].double(),))
-    return model
-
-train.initialize_model = in_double_precision
-train.choose_precision = lambda device: None
-train.SCRATCH_RATE = 0.003
-sys.exit(train.main(sys.argv[1:]))
-"""
+# ---- training ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """A line that runs helpers.train on all layers of a network in float64, at a low rate: in float32, and with so few images,
-    batch normalisation makes a large difference of the last digit of a sum.
-    """
-    folder = tmp_path_factory.mktemp("command")
-    script = folder / "training.py"
-    script.write_text(DOUBLE)
-    options = ["--weights", "none", "--head-epochs", "0", "--full-epochs", "4", "--image-size", "32", "--batch-size", "8"]
-    data = make_data(folder / "data", train=16, valid=5)  # 48 images: every batch can be shared
-    return [script, *options, "--data", data, "--out"]
+def data(tmp_path_factory) -> Path:
+    """48 training images, so that every batch of 12 can be split over two processes."""
+    return make_data(tmp_path_factory.mktemp("data"), train=16, valid=5)
+
+
+def start(data: Path, out: Path, *more, out_of_rank_1: Path | None = None) -> list:
+    """Start a run on two processes, in the environment that torchrun gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test", **ON_CPU}
+    shared |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "2")
+    processes = []
+    for rank, folder in (("0", out), ("1", out_of_rank_1 or out)):
+        arguments = line(data, folder, *more, head=1, full=EPOCHS)
+        processes.append(tiny_run.start(arguments, log_of(out, rank), RANK=rank, LOCAL_RANK=rank, **shared))
+    return processes
+
+
+def log_of(out: Path, rank: int | str) -> Path:
+    return out.with_name(f"{out.name}_{rank}.txt")
+
+
+def wait(processes: list) -> list[int]:
+    """The exit statuses; processes that wait for each other are an error."""
+    for process in processes:
+        process.join(60)
+    hanging = [process for process in processes if process.is_alive()]
+    for process in hanging:
+        process.kill()
+    assert not hanging
+    return [process.exitcode for process in processes]
+
+
+def wait_for_epochs(out: Path, number: int, running) -> None:
+    while not (out / "history.csv").is_file() or len(history_of(out)) < number:
+        assert running(), "the run ended too early"
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
-def on_two(command, tmp_path_factory):
-    """A run on two processes in one go."""
+def on_two(data, tmp_path_factory) -> Path:
+    """A run on two processes without interruption."""
     out = tmp_path_factory.mktemp("on_two") / "run"
-    code, text, err = finish(start(2, *command, out))
-    assert code == 0, err
-    assert text.count("best validation accuracy") == 1  # the first process alone prints
+    assert wait(start(data, out, out_of_rank_1=out.with_name("unused"))) == [0, 0], log_of(out, 0).read_text()
     return out
 
 
-def test_training_on_two_processes_gives_the_curve_of_one(tmp_path, command, on_two):
-    code, _, err = finish(start(1, *command, tmp_path / "run"))
-    assert code == 0, err
-    assert_same_curve(tmp_path / "run", on_two)
-    assert sorted(path.name for path in on_two.iterdir()) == ["best.pt", "history.csv", "last.pt", "metrics.json"]
-    assert not [name for name in load_checkpoint(on_two / "best.pt")["model"] if name.startswith("module.")]
+def assert_same_curve(out: Path, other: Path) -> None:
+    """Equal up to rounding errors: sums over two processes are added in another order."""
+    assert len(history_of(out)) == len(history_of(other)) == 1 + EPOCHS
+    for row, expected in zip(history_of(out), history_of(other), strict=True):
+        assert row == pytest.approx(expected, abs=1e-4)
+
+
+def test_training_on_two_processes_gives_the_curve_and_the_files_of_one(data, tmp_path, on_two):
+    alone = tiny_run.start(line(data, tmp_path / "one", head=1, full=EPOCHS), log_of(tmp_path / "one", 0), **ON_CPU)
+    assert wait([alone]) == [0]
+    assert_same_curve(on_two, tmp_path / "one")
+    assert files_in(on_two) == ["best.pt", "history.csv", "last.pt", "metrics.json"]
+    assert not on_two.with_name("unused").exists()  # only rank 0 writes
+    best, expected = (load_checkpoint(out / "best.pt")["model"] for out in (on_two, tmp_path / "one"))
+    torch.testing.assert_close(best, expected, rtol=0, atol=1e-3)
+    assert "best validation accuracy" in log_of(on_two, 0).read_text()
+    assert log_of(on_two, 1).read_text() == ""
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
-def test_a_process_that_dies_ends_the_run_and_it_can_be_resumed_to_the_same_curve(tmp_path, command, on_two):
-    run, cut = start(2, *command, tmp_path / "cut"), tmp_path / "cut"
-    while not (cut / "history.csv").is_file() or len(history_of(cut)) < 2:
-        assert run.poll() is None, run.communicate()
-        time.sleep(0.05)
+def test_when_a_process_dies_torchrun_ends_the_run_and_it_can_be_resumed(data, tmp_path, on_two):
+    out = tmp_path / "cut"
+    run = torchrun(Path(tiny_run.__file__), *line(data, out, head=1, full=EPOCHS))
+    wait_for_epochs(out, 4, lambda: run.poll() is None)
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    workers = [pid for pid in children if "training.py" in Path(f"/proc/{pid}/cmdline").read_text()]
+    workers = [pid for pid in children if "tiny_run.py" in Path(f"/proc/{pid}/cmdline").read_text()]
     os.kill(int(workers[1]), signal.SIGKILL)
-    code, _, err = finish(run)
-    assert code != 0
-    assert "Go on with the same line and --resume." in err
-    assert 2 <= len(history_of(cut)) < 4
-    code, _, err = finish(start(2, *command, cut, "--resume"))
-    assert code == 0, err
-    assert_same_curve(cut, on_two)
+    _, err = run.communicate(timeout=240)
+    assert run.returncode != 0
+    assert "Continue with the same command and --resume." in err
+    assert 4 <= len(history_of(out)) < 1 + EPOCHS
+    assert wait(start(data, out, "--resume")) == [0, 0]
+    assert_same_curve(out, on_two)
 
 
-@pytest.mark.parametrize("change", [["--batch-size", "9"], ["--data", "nowhere"]])
-def test_what_is_wrong_is_said_and_nobody_waits(tmp_path, command, change):
-    code, _, err = finish(start(2, *command, tmp_path / "run", *change))
-    assert code != 0
-    assert "error: " in err
-    assert not (tmp_path / "run" / "last.pt").exists()
+@pytest.mark.skipif(os.name != "posix", reason="Windows ends a process without a signal")
+def test_sigterm_acts_like_ctrl_c(data, tmp_path):
+    processes = start(data, tmp_path / "run")
+    wait_for_epochs(tmp_path / "run", 2, lambda: all(process.is_alive() for process in processes))
+    os.kill(processes[0].pid, signal.SIGTERM)
+    assert wait(processes)[0] == 130
+    log = log_of(tmp_path / "run", 0).read_text()
+    assert log.endswith("\nInterrupted. Continue with the same command and --resume.\n")
+    assert "Traceback" not in log
+
+
+def test_an_error_in_all_processes_or_in_one_ends_the_run(data, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "last.pt").touch()  # which only rank 0 refuses
+    odd, old = start(data, tmp_path / "odd", "--batch-size", "9"), start(data, tmp_path / "old")
+    assert wait(odd) == [2, 2]
+    message = "error: Batches of 9 cannot be split over 2 processes: choose a multiple of 2 as --batch-size.\n"
+    assert log_of(tmp_path / "odd", 0).read_text() == message
+    assert not (tmp_path / "odd" / "last.pt").exists()
+    statuses = wait(old)
+    assert statuses[0] == 2
+    assert statuses[1] != 0

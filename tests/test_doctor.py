@@ -1,206 +1,233 @@
-"""python -m helpers.doctor finds every problem that is planted, and says what to do."""
+"""python -m helpers.doctor finds every problem that is planted, and says how to fix it."""
 
 import errno
 import importlib.metadata
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-from collections import namedtuple
 
 import pytest
 from conftest import is_one_sentence, make_data
 
-from helpers import doctor, models
-from helpers.data import PROJECT
-from tools import hash_bundled
+from helpers.base import PROJECT, UserError
+from tools import doctor
+from tools.hash_bundled import hash_table
 
-PINNED = dict(line.split("==") for line in (PROJECT / "requirements.txt").read_text().splitlines() if "==" in line)
+PORT = 8888
 
 
 @pytest.fixture
-def course(tmp_path, monkeypatch, backbone_file):
-    """A course with a few pictures and a small weights file, which the doctor takes for the whole."""
+def course(tmp_path, backbone_file):
+    """A course with a few images and a small weights file, tested with the packages that are installed here."""
     root = make_data(tmp_path / "course" / "flower_data", train=2, valid=1).parent
-    for number, path in enumerate(sorted(root.rglob("*.png"))):
+    for path in sorted(root.rglob("*.png")):
         path.rename(path.with_suffix(".jpg"))
-        assert number < 9
-    weights = root / "helpers" / "weights" / "backbone.safetensors"
+    weights = root / "helpers" / "weights" / "flora_resnet18.safetensors"
     weights.parent.mkdir(parents=True)
     shutil.copy(backbone_file, weights)
     (root / "notebooks").mkdir()
-    for name in ("requirements.txt", "README.md"):
+    for name in ("pyproject.toml", "README.md"):
         shutil.copy(PROJECT / name, root / name)
-    for module, name, value in (
-        (hash_bundled, "PROJECT", root),
-        (doctor, "PROJECT", root),
-        (doctor, "HASHES", root / "bundled.sha256"),
-        (doctor, "reference_work", lambda: 2 * doctor.REFERENCE_SECONDS),
-        (models, "WEIGHTS_FILE", weights),
-        (importlib.metadata, "version", lambda package: PINNED[package]),
-    ):
-        monkeypatch.setattr(module, name, value)
-    (root / "bundled.sha256").write_text(hash_bundled.table())
+    pins = [f"{name}=={importlib.metadata.version(name)}\n" for name in doctor.required_versions(PROJECT)]
+    (root / "constraints.txt").write_text("".join(pins))
+    (root / doctor.HASHES).write_text(hash_table(root))
     return root
 
 
-def problems(capsys) -> dict[str, str]:
-    """What the doctor complains about, by the check's name; the exit status must agree."""
-    status = doctor.main()
+def replace(path, old: str, new: str) -> None:
+    """Change one line of a text file."""
+    text = re.sub(old, new, path.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
+    assert text != path.read_text(encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+
+
+def problem(check, *arguments) -> str:
+    """What a check complains about."""
+    with pytest.raises(UserError) as error:
+        check(*arguments)
+    assert is_one_sentence(str(error.value))
+    return str(error.value)
+
+
+def test_a_good_course_will_run(course, capsys):
+    assert doctor.main(course, PORT) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("ok")] == list(doctor.all_checks(course, PORT))
+    assert "all packages as tested" in lines[0]
+    assert lines[-1] == "The course will run."
+
+
+def test_all_problems_are_listed_and_the_status_is_1(course, capsys):
+    (course / "helpers/weights/flora_resnet18.safetensors").unlink()
+    (course / "flower_data/train/10/01.jpg").unlink()
+    assert doctor.main(course, PORT) == 1
     lines = capsys.readouterr().out.splitlines()
     found = {line.split()[1]: line.split(None, 2)[2] for line in lines if line.startswith("PROBLEM")}
-    assert status == (1 if found else 0)
-    assert lines[-1].startswith("The course will not run" if found else "The course will run.")
-    assert all(is_one_sentence(sentence) for sentence in found.values())
-    return found
+    assert list(found) == ["weights", "images"]
+    assert all(is_one_sentence(text) for text in found.values())
+    assert lines[-1] == "The course will not run: fix this, then run the doctor again."
 
 
-def test_a_whole_course_will_run_in_twice_the_time_of_the_readme(course, capsys):
-    assert doctor.main() == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines if line.startswith("ok")] == list(doctor.CHECKS)
-    minutes = dict(re.findall(r"(\d+): (\d+\.\d)", lines[-2]))
-    first = re.search(r"^\| \[1\..*\| (\d+) s \|$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert float(minutes["1"]) == round(2 * int(first[1]) / 60, 1)
-    assert len(minutes) == len(list((PROJECT / "notebooks").glob("*.ipynb")))
+# ---- packages ------------------------------------------------------------------------------------------------------
 
 
-def test_missing_weights_are_found(course, capsys):
-    models.WEIGHTS_FILE.unlink()
-    found = problems(capsys)
-    assert found.keys() == {"weights"}
-    assert "git checkout" in found["weights"]
+def test_what_the_course_needs_includes_the_notebooks_but_not_the_tools_and_tests():
+    needed = doctor.required_versions(PROJECT)
+    assert {"torch", "torchvision", "onnxruntime", "jupyterlab", "scikit-learn", "pytorch_optimizer"} <= needed.keys()
+    assert not {"pytest", "ruff", "nbval", "mypy", "nbclient"} & needed.keys()
 
 
-def test_altered_weights_are_found(course, capsys):
-    data = bytearray(models.WEIGHTS_FILE.read_bytes())
-    data[-1] ^= 1  # one bit of one number: the file can still be loaded
-    models.WEIGHTS_FILE.write_bytes(data)
-    assert "git checkout" in problems(capsys)["weights"]
+@pytest.mark.parametrize("package", ["torch", "torchvision"])
+def test_another_torch_is_a_problem(course, package):
+    replace(course / "constraints.txt", f"^{package}==.*", f"{package}==9.9.0")
+    said = problem(doctor.check_versions, course)
+    assert said.startswith(f"{package} is ") and "9.9.0" in said and said.endswith(f"{doctor.INSTALL}.")
 
 
-@pytest.mark.parametrize("spoil", ["alter", "remove"])
-def test_an_altered_or_missing_picture_is_named(course, capsys, spoil):
-    picture = course / "flower_data" / "train" / "10" / "01.jpg"
-    picture.write_bytes(picture.read_bytes() + b"\0") if spoil == "alter" else picture.unlink()
-    found = problems(capsys)
-    assert found.keys() == {"pictures"}
-    assert "flower_data/train/10/01.jpg" in found["pictures"]
+def test_another_version_of_a_lesser_package_is_only_mentioned(course):
+    replace(course / "constraints.txt", "^tqdm==.*", "tqdm==9.9.0")
+    assert re.search(r"tqdm \S+ \(tested: 9\.9\.0\)", doctor.check_versions(course))
 
 
-@pytest.mark.parametrize(("package", "version"), [("torch", "2.3.1"), ("torchvision", "0.20.0"), ("nbval", None)])
-def test_a_wrong_torch_or_a_missing_package_is_found(course, capsys, monkeypatch, package, version):
-    real = importlib.metadata.version
-
-    def pretend(name):
-        if name == package and version is None:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return version if name == package else real(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", pretend)
-    found = problems(capsys)
-    assert found.keys() == {"versions"}
-    assert found["versions"].startswith(package)
-    assert "pip install -r requirements.txt" in found["versions"]
+@pytest.mark.parametrize("extra", ["dependencies", "notebooks"])
+def test_a_missing_package_is_a_problem(course, extra):
+    replace(course / "pyproject.toml", rf"^{extra} = \[", rf'{extra} = ["petals>=1.0",')
+    replace(course / "constraints.txt", "^torch==", "petals==1.0\ntorch==")
+    assert problem(doctor.check_versions, course) == f"petals is not installed: {doctor.INSTALL}."
 
 
-def test_another_version_of_a_lesser_package_is_only_mentioned(course, capsys, monkeypatch):
-    real = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9" if name == "tqdm" else real(name))
-    assert doctor.main() == 0
-    assert "tqdm 9.9" in capsys.readouterr().out
+def test_a_missing_package_of_the_tests_is_no_problem(course):
+    replace(course / "pyproject.toml", r"^test = \[", 'test = ["petals>=1.0",')
+    doctor.check_versions(course)
 
 
-def test_without_torch_the_doctor_still_answers():
-    """In a Python that has nothing installed."""
-    line = [sys.executable, "-S", "-c", "import sys; from helpers import doctor; sys.exit(doctor.main())"]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
-    result = subprocess.run(line, capture_output=True, text=True, env=environment)
-    assert result.returncode == 1
-    assert "is not installed: pip install -r requirements.txt." in result.stdout
-    assert result.stdout.count("PROBLEM") == 1  # not one for every check that needs packages
-    assert "Traceback" not in result.stderr
-
-
-def test_a_full_disk_is_found(course, capsys, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(100e9, 99.8e9, 0.2e9))
-    found = problems(capsys)
-    assert found.keys() == {"disk"}
-    assert "0.2 GB" in found["disk"]
-
-
-def test_too_little_memory_is_found(course, capsys, monkeypatch):
-    if not hasattr(os, "sysconf"):
-        pytest.skip("the size of the memory is not known on this system")
-    monkeypatch.setattr(os, "sysconf", lambda name: 2**20 if name == "SC_PHYS_PAGES" else 1024)
-    assert problems(capsys).keys() == {"memory"}
-
-
-@pytest.mark.parametrize("place", ["notebooks", "temporary"])
-def test_missing_write_permission_is_found(course, capsys, monkeypatch, read_only_folder, place):
-    if place == "temporary":
-        monkeypatch.setattr(tempfile, "tempdir", str(read_only_folder))
-        monkeypatch.setattr(doctor, "DISK", 0)
+@pytest.mark.parametrize(("lowest", "is_problem"), [("4.0", False), ("4.9999", True), ("50.0", True)])
+def test_a_version_below_the_declared_range_is_a_problem(course, lowest, is_problem):
+    replace(course / "pyproject.toml", 'tqdm>=[^"]*', f"tqdm>={lowest}")
+    if is_problem:
+        assert problem(doctor.check_versions, course).startswith("tqdm is ")
     else:
-        (course / "notebooks").rmdir()
-        (course / "notebooks").symlink_to(read_only_folder)
-    found = problems(capsys)
-    assert found.keys() == {"writing"}
-    assert "cannot be written" in found["writing"]
+        doctor.check_versions(course)
 
 
-def test_a_temporary_folder_without_room_is_found(course, capsys, monkeypatch, small_disk):
+def test_versions_are_compared_as_numbers():
+    assert doctor.as_numbers("2.11.0+cpu") == [2, 11, 0] > doctor.as_numbers("2.9")
+
+
+def test_without_any_package_the_doctor_still_answers():
+    """In a Python that has nothing installed."""
+    line = [sys.executable, "-S", "-m", "helpers.doctor"]
+    result = subprocess.run(line, capture_output=True, text=True, cwd=PROJECT)
+    assert result.returncode == 1
+    assert f"torch is not installed: {doctor.INSTALL}." in result.stdout
+    assert result.stdout.count("PROBLEM") == 1  # not one for every check that needs packages
+    assert result.stderr == ""
+
+
+# ---- the machine ---------------------------------------------------------------------------------------------------
+
+
+def test_too_little_disk_space_is_a_problem(course):
+    assert "free 1000000000 GB" in problem(doctor.check_disk, course, 1e9)
+
+
+def test_too_little_space_for_temporary_files_is_a_problem(course, monkeypatch, small_disk):
     """On a real file system of 1 MB."""
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     (small_disk / "filler").write_bytes(bytes(100_000))
-    assert problems(capsys).keys() == {"disk"}
+    said = problem(doctor.check_disk, course)
+    assert said.startswith("Only 0.0 GB are free") and "TMPDIR" in said
 
 
-def test_a_port_in_use_is_no_problem_but_is_said(course, capsys, monkeypatch):
-    import socket
+def test_too_little_memory_is_a_problem():
+    if doctor.check_memory().startswith("unknown"):
+        pytest.skip("the size of the memory is unknown on this system")
+    assert "use another machine" in problem(doctor.check_memory, 1e9)
 
+
+@pytest.mark.parametrize("place", ["notebooks", "temporary"])
+def test_a_missing_write_permission_is_a_problem(course, monkeypatch, read_only_folder, place):
+    if place == "temporary":
+        monkeypatch.setattr(tempfile, "tempdir", str(read_only_folder))
+    else:
+        (course / "notebooks").rmdir()
+        (course / "notebooks").symlink_to(read_only_folder)
+    assert "is not writable" in problem(doctor.check_writing, course)
+
+
+def test_a_port_in_use_is_mentioned_but_no_problem():
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setattr(doctor, "JUPYTER_PORT", taken.getsockname()[1])
-        assert doctor.main() == 0
-    assert "is taken" in capsys.readouterr().out
+        port = taken.getsockname()[1]
+        assert "in use" in doctor.check_port(port)
+    assert doctor.check_port(port) == f"{port} is free for Jupyter"
 
 
-def test_a_bad_folder_of_ones_own_is_found(course, capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("FLOWER_DATA", str(tmp_path / "nowhere"))
-    found = problems(capsys)
-    assert found.keys() == {"pictures"}
-    assert "nowhere" in found["pictures"]
-
-
-def test_a_good_folder_of_ones_own_is_counted(course, capsys, monkeypatch, flowers):
-    monkeypatch.setenv("FLOWER_DATA", str(flowers))
-    assert doctor.main() == 0
-    assert "36 training images of 3 classes" in capsys.readouterr().out
-
-
-def test_weights_of_ones_own_that_are_not_there_are_found(course, capsys, monkeypatch):
-    monkeypatch.setenv("FLOWER_WEIGHTS", "nowhere.pt")
-    assert problems(capsys).keys() == {"weights"}
-
-
-@pytest.mark.parametrize("name", list(doctor.CHECKS))
-def test_a_check_that_breaks_is_a_problem_and_no_traceback(course, capsys, monkeypatch, name):
+@pytest.mark.parametrize("name", doctor.all_checks(PROJECT, PORT))
+def test_a_check_that_fails_unexpectedly_is_a_problem_without_a_traceback(capsys, name):
     def broken():
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setitem(doctor.CHECKS, name, broken)
-    assert problems(capsys).keys() == {name}
+    checks = dict.fromkeys(doctor.all_checks(PROJECT, PORT), lambda: "good") | {name: broken}
+    assert doctor.run_checks(checks) == [name]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == (1 if name == "versions" else len(checks))
+    assert [line for line in lines if "PROBLEM" in line and "OSError" in line and is_one_sentence(line)]
 
 
-# ---- the bundled files themselves ----------------------------------------------------------------------------------
+# ---- images and weights --------------------------------------------------------------------------------------------
+
+
+BUNDLED = {
+    "flower_data/train/10/01.jpg": doctor.check_images,
+    "helpers/weights/flora_resnet18.safetensors": doctor.check_weights,
+}
+
+
+@pytest.mark.parametrize("damage", ["change", "remove"])
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_changed_or_missing_file_is_named(course, name, damage):
+    BUNDLED[name](course)
+    data = bytearray((course / name).read_bytes())
+    data[-1] ^= 1  # one bit: the weights can still be loaded
+    (course / name).write_bytes(data) if damage == "change" else (course / name).unlink()
+    said = problem(BUNDLED[name], course)
+    assert said.startswith(f"{name} is missing or has changed") and "git checkout" in said
+
+
+def test_a_bad_folder_of_your_own_is_a_problem(course, monkeypatch, tmp_path):
+    monkeypatch.setenv("FLOWER_DATA", str(tmp_path / "nowhere"))
+    assert "nowhere" in problem(doctor.check_images, course)
+
+
+def test_a_good_folder_of_your_own_is_counted(course, monkeypatch, flowers):
+    monkeypatch.setenv("FLOWER_DATA", str(flowers))
+    assert doctor.check_images(course) == f"{flowers}: 36 training images of 3 classes"
+
+
+def test_weights_of_your_own_are_loaded(course, monkeypatch, backbone_file):
+    monkeypatch.setenv("FLOWER_WEIGHTS", str(backbone_file))
+    assert doctor.check_weights(course).endswith("can be loaded")
+    monkeypatch.setenv("FLOWER_WEIGHTS", "nowhere.pt")
+    assert "nowhere.pt" in problem(doctor.check_weights, course)
 
 
 def test_the_list_of_hashes_is_that_of_the_bundled_files():
-    assert doctor.HASHES.read_text(encoding="utf-8") == hash_bundled.table()
+    assert (PROJECT / doctor.HASHES).read_text(encoding="utf-8") == hash_table()
 
 
-def test_the_reference_is_a_piece_of_real_work():
-    assert doctor.reference_work() > 0.001
+# ---- the estimate --------------------------------------------------------------------------------------------------
+
+
+def test_a_machine_of_half_the_speed_needs_twice_the_time_of_the_readme():
+    expected = doctor.expected_seconds(PROJECT, 2 * doctor.REFERENCE_SECONDS)
+    first = re.search(r"^\| \[1\..*\| (\d+) s \|$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert expected["1"] == 2 * int(first[1])
+    assert len(expected) == len(list((PROJECT / "notebooks").glob("*.ipynb")))
+
+
+def test_the_reference_takes_longer_with_more_work():
+    assert doctor.reference_work(16) > 2 * doctor.reference_work(1)

@@ -1,4 +1,4 @@
-"""Fetching the real flowers, from a local server with a small archive of the same form that can misbehave."""
+"""Downloading the real flowers, from a local server with a small archive of the same form that can misbehave."""
 
 import hashlib
 import io
@@ -14,8 +14,8 @@ from conftest import is_one_sentence, noisy
 from scipy.io import savemat
 from torchvision.datasets import Flowers102
 
-from helpers.data import UserError, check_data, split_card
-from tools import get_oxford102
+from helpers.base import UserError
+from helpers.data import find_images, split_summary
 from tools.get_oxford102 import AGAIN, TUTORIAL_SPLIT, download, main
 
 # image number -> class number; and how the authors and the tutorials split them
@@ -92,10 +92,8 @@ def server(monkeypatch, tmp_path):
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setattr(Flowers102, "_download_url_prefix", server.url)
     checksums(monkeypatch, server)
-    split = tmp_path / "split.csv"
     rows = [f"{number},{LABELS[number]},{part}" for number, part in TUTORIAL.items()]
-    split.write_text("\n".join(["image,class,split", *rows]))
-    monkeypatch.setattr(get_oxford102, "TUTORIAL_SPLIT", split)
+    (tmp_path / "split.csv").write_text("\n".join(["image,class,split", *rows]))
     yield server
     server.shutdown()
     server.server_close()
@@ -107,8 +105,8 @@ def checksums(monkeypatch, server):
     monkeypatch.setattr(Flowers102, "_file_dict", known)
 
 
-def get(tmp_path, *arguments) -> int:
-    return main(["--out", str(tmp_path / "real"), *arguments])
+def get(tmp_path, *arguments, out: str = "real") -> int:
+    return main(["--out", str(tmp_path / out), "--cache", str(tmp_path / "cache"), *arguments], tmp_path / "split.csv")
 
 
 def found(tmp_path) -> set[str]:
@@ -119,7 +117,7 @@ def found(tmp_path) -> set[str]:
 TUTORIAL_FILES = {f"{part}/{LABELS[number]}/image_{number:05}.jpg" for number, part in TUTORIAL.items()}
 
 
-def test_the_tutorials_split_is_laid_out(server, tmp_path, capsys):
+def test_the_tutorials_split_is_arranged(server, tmp_path, capsys):
     assert get(tmp_path) == 0
     assert found(tmp_path) == TUTORIAL_FILES
     assert not list(tmp_path.glob(".*"))  # moved into place as a whole, nothing left beside it
@@ -129,12 +127,13 @@ def test_the_tutorials_split_is_laid_out(server, tmp_path, capsys):
     assert (tmp_path / "real/valid/2/image_00005.jpg").read_bytes() == original
 
 
-def test_the_official_split_is_laid_out(server, tmp_path):
+def test_the_official_split_is_arranged(server, tmp_path):
     assert get(tmp_path, "--split", "official") == 0
     folders = {"trnid": "train", "valid": "valid", "tstid": "test"}
     expected = {f"{folders[s]}/{LABELS[n]}/image_{n:05}.jpg" for s, numbers in OFFICIAL.items() for n in numbers}
     assert found(tmp_path) == expected
-    assert split_card(check_data(tmp_path / "real"))["train"]["images"] == 2
+    root = tmp_path / "real"
+    assert split_summary(root, find_images(root))["train"]["images"] == 2
 
 
 def test_a_second_call_downloads_and_changes_nothing(server, tmp_path):
@@ -149,24 +148,23 @@ def test_a_second_call_downloads_and_changes_nothing(server, tmp_path):
 def test_another_split_beside_the_first_needs_no_second_download(server, tmp_path):
     get(tmp_path)
     server.asked.clear()
-    other = ["--out", str(tmp_path / "other"), "--split", "official", "--cache", str(tmp_path / "real_download")]
-    assert main(other) == 0
+    assert get(tmp_path, "--split", "official", out="other") == 0
     assert server.asked == []
 
 
 def test_a_folder_with_other_things_is_left_alone(server, tmp_path, capsys):
     (tmp_path / "real").mkdir()
     (tmp_path / "real/mine.jpg").write_text("mine")
-    assert get(tmp_path) == 1
-    assert is_one_sentence(capsys.readouterr().out.strip())
+    assert get(tmp_path) == 2
+    assert is_one_sentence(capsys.readouterr().err.strip())
     assert found(tmp_path) == {"mine.jpg"}
 
 
 @pytest.mark.parametrize("status", [500, 404])
 def test_a_server_that_fails_is_reported_and_asked_again(server, tmp_path, capsys, status):
     server.status = status
-    assert get(tmp_path) == 1
-    said = capsys.readouterr().out.strip()
+    assert get(tmp_path) == 2
+    said = capsys.readouterr().err.strip()
     assert str(status) in said and AGAIN in said
     assert not (tmp_path / "real").exists()
     server.status = None
@@ -175,8 +173,8 @@ def test_a_server_that_fails_is_reported_and_asked_again(server, tmp_path, capsy
 
 def test_a_download_that_stops_half_way_goes_on_there(server, tmp_path, capsys):
     server.cut = 1000
-    assert get(tmp_path) == 1
-    said = capsys.readouterr().out.strip()
+    assert get(tmp_path) == 2
+    said = capsys.readouterr().err.strip()
     assert re.search(r"1,000 of [\d,]+ bytes", said) and is_one_sentence(said)
     server.cut = None
     server.asked.clear()
@@ -202,16 +200,16 @@ def test_a_part_that_is_whole_already_is_taken(server, tmp_path):
 
 def test_no_server_at_all_is_reported(server, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Flowers102, "_download_url_prefix", "http://127.0.0.1:9/")
-    assert get(tmp_path) == 1
-    assert AGAIN in capsys.readouterr().out
+    assert get(tmp_path) == 2
+    assert AGAIN in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["102flowers.tgz", "imagelabels.mat", "setid.mat"])
 def test_a_wrong_checksum_is_refused_and_the_file_removed(server, tmp_path, capsys, name):
     good = server.files[name]
     server.files[name] = good[:-8] + b"tampered"
-    assert get(tmp_path) == 1
-    said = capsys.readouterr().out.strip()
+    assert get(tmp_path) == 2
+    said = capsys.readouterr().err.strip()
     assert name in said and "checksum" in said and is_one_sentence(said)
     assert not (tmp_path / "real").exists()
     server.files[name] = good
@@ -223,7 +221,7 @@ def test_a_path_that_leaves_the_folder_is_not_followed(server, tmp_path, monkeyp
     server.files["102flowers.tgz"] = archive({escaping: b"evil"})
     checksums(monkeypatch, server)
     get(tmp_path)
-    inside = tmp_path / "real_download"
+    inside = tmp_path / "cache"
     assert [path for path in tmp_path.rglob("*outside*") if inside not in path.parents] == []
     assert not list(tmp_path.parent.glob("outside*"))
     assert not Path(escaping).exists()
@@ -237,8 +235,8 @@ def test_a_link_that_leaves_the_folder_is_refused(server, tmp_path, monkeypatch,
         tar.addfile(member)
     server.files["102flowers.tgz"] = buffer.getvalue()
     checksums(monkeypatch, server)
-    assert get(tmp_path) == 1
-    assert is_one_sentence(capsys.readouterr().out.strip())
+    assert get(tmp_path) == 2
+    assert is_one_sentence(capsys.readouterr().err.strip())
     assert not (tmp_path / "real").exists()
 
 
@@ -247,25 +245,24 @@ def test_the_filter_of_archives_is_put_back(server, tmp_path):
     assert "extraction_filter" not in tarfile.TarFile.__dict__
 
 
-def test_an_extraction_that_was_cut_off_is_done_again(server, tmp_path):
+def test_an_interrupted_extraction_is_done_again(server, tmp_path):
     get(tmp_path, "--split", "official")
-    (tmp_path / "real_download/flowers-102/jpg/image_00006.jpg").unlink()
-    assert main(["--out", str(tmp_path / "other"), "--cache", str(tmp_path / "real_download")]) == 0
+    (tmp_path / "cache/flowers-102/jpg/image_00006.jpg").unlink()
+    assert get(tmp_path, out="other") == 0
     assert (tmp_path / "other/test/2/image_00006.jpg").exists()
 
 
-def test_a_kill_while_laying_out_leaves_no_half_folder(server, tmp_path, monkeypatch):
+def test_an_interrupt_while_arranging_leaves_no_half_folder(server, tmp_path, monkeypatch):
     links = []
 
-    def killed(source, target):
+    def interrupted(source, target):
         links.append(target)
         if len(links) == 4:
             raise KeyboardInterrupt
         target.write_bytes(source.read_bytes())
 
-    monkeypatch.setattr(get_oxford102.os, "link", killed)
-    with pytest.raises(KeyboardInterrupt):
-        get(tmp_path)
+    monkeypatch.setattr("os.link", interrupted)
+    assert get(tmp_path) == 130
     assert not (tmp_path / "real").exists()
 
 
@@ -273,15 +270,15 @@ def test_where_links_are_impossible_the_photographs_are_copied(server, tmp_path,
     def refuse(*_):
         raise OSError("no links here")
 
-    monkeypatch.setattr(get_oxford102.os, "link", refuse)
+    monkeypatch.setattr("os.link", refuse)
     assert get(tmp_path) == 0
     assert found(tmp_path) == TUTORIAL_FILES
 
 
 def test_labels_that_differ_from_the_tutorials_are_refused(server, tmp_path, capsys):
-    get_oxford102.TUTORIAL_SPLIT.write_text("image,class,split\n1,2,train\n")
-    assert get(tmp_path) == 1
-    assert "image 1" in capsys.readouterr().out
+    (tmp_path / "split.csv").write_text("image,class,split\n1,2,train\n")
+    assert get(tmp_path) == 2
+    assert "image 1" in capsys.readouterr().err
 
 
 def test_the_shipped_split_has_the_known_counts():
@@ -293,6 +290,18 @@ def test_the_shipped_split_has_the_known_counts():
     assert {int(label) for _, label, _ in rows} == set(range(1, 103))
 
 
-def test_user_errors_are_not_tracebacks():
-    with pytest.raises(UserError):
-        download("http://127.0.0.1:9/x", get_oxford102.PROJECT / "nowhere")
+def test_a_folder_that_cannot_be_written_is_named(server, tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    assert get(tmp_path, out="file/real") == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / "file/real") in said and is_one_sentence(said)
+
+
+def test_the_cache_lies_beside_the_folder_by_default(server, tmp_path):
+    assert main(["--out", str(tmp_path / "real"), "--split", "official"]) == 0
+    assert (tmp_path / "real_download/flowers-102/102flowers.tgz").is_file()
+
+
+def test_no_server_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="http://127"):
+        download("http://127.0.0.1:9/x", tmp_path / "x")

@@ -1,26 +1,24 @@
-"""The test of the pictures by eye: its questions, sheets and marking."""
+"""The quiz on the rendered flowers: its questions, sheets and grading."""
 
 import json
-import sys
 
-import pytest
+from conftest import is_one_sentence
 
-from tools import naming_test
-from tools.naming_test import PICTURES, main, questions, right_letter, score, sheets
+from tools.naming_quiz import correct_letter, main, questions, score, sheets
 from tools.species import SPECIES
 
 
-def test_sixty_species_once_each_with_five_candidates_one_of_them_right():
+def test_sixty_species_once_each_with_five_candidates_one_of_them_correct():
     rows = questions(0)
-    assert len({row["number"] for row in rows}) == PICTURES == 60
+    assert len({row["number"] for row in rows}) == 60
     for row in rows:
         assert len(set(row["candidates"])) == 5
         assert row["candidates"].count(row["number"]) == 1
-        assert row["candidates"]["abcde".index(right_letter(row))] == row["number"]
+        assert row["candidates"]["abcde".index(correct_letter(row))] == row["number"]
 
 
-def test_the_right_answer_stands_at_every_place():
-    letters = [right_letter(row) for row in questions(0)]
+def test_the_correct_answer_stands_at_every_place():
+    letters = [correct_letter(row) for row in questions(0)]
     assert min(letters.count(letter) for letter in "abcde") >= 5
 
 
@@ -29,41 +27,38 @@ def test_another_seed_asks_other_questions():
     assert questions(0) != questions(1)
 
 
-def test_marking_counts_and_names_what_was_confused():
+def test_grading_counts_and_names_what_was_confused():
     rows = questions(0)
-    answers = [f"{i} {right_letter(row)}" for i, row in enumerate(rows, 1)]
-    assert score(rows, "\n".join(answers)) == ["60 of 60 right"]
-    wrong = "abcde"[(rows[0]["candidates"].index(rows[0]["number"]) + 1) % 5]
-    found = score(rows, "\n".join([f"1 {wrong.upper()}", *answers[2:]]))
-    taken = SPECIES[rows[0]["candidates"]["abcde".index(wrong)]].name
-    assert found[0] == f"1: {SPECIES[rows[0]['number']].name}, taken for {taken}"
+    answers = [f"{i} {correct_letter(row)}" for i, row in enumerate(rows, 1)]
+    assert score(rows, "\n".join(answers)) == ["60 of 60 correct"]
+    for wrong in set("abcde") - {correct_letter(rows[0])}:
+        found = score(rows, "\n".join([f"1 {wrong.upper()}", *answers[2:]]))
+        taken = SPECIES[rows[0]["candidates"]["abcde".index(wrong)]].name
+        assert found[0] == f"1: {SPECIES[rows[0]['number']].name}, taken for {taken}"
     assert found[1].startswith("2: ") and found[1].endswith("taken for nothing")
-    assert found[-1] == "58 of 60 right"
+    assert found[-1] == "58 of 60 correct"
 
 
-@pytest.fixture
-def small(monkeypatch):
-    for name, value in {"PICTURES": 6, "COLUMNS": 2, "ROWS": 2, "SIZE": 32}.items():
-        monkeypatch.setattr(naming_test, name, value)
+def test_the_sheets_contain_all_images():
+    pages = sheets(questions(0, 22), 0, size=32)
+    assert [page.size for page in pages] == [(210, 568)] * 2
+    assert len(set(pages[1].crop((0, 0, 74, 32)).getdata())) > 100
+    assert set(pages[1].crop((84, 0, 116, 32)).getdata()) == {(255, 255, 255)}  # 22 = 20 + 2
 
 
-def test_the_sheets_hold_all_pictures(small):
-    pages = sheets(questions(0), 0)
-    assert [page.size for page in pages] == [(84, 284)] * 2
-
-
-def test_the_command_line_draws_and_marks(small, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["naming_test", "--out", str(tmp_path / "test")])
-    main()
-    assert sorted(path.name for path in (tmp_path / "test").iterdir()) == ["key.json", "sheet_1.png", "sheet_2.png"]
-    key = json.loads((tmp_path / "test/key.json").read_text())
+def test_the_command_line_draws_and_grades(tmp_path, capsys):
+    options = ["--count", "6", "--size", "32", "--seed", "3"]
+    assert main(["--out", str(tmp_path / "quiz"), *options]) == 0
+    assert sorted(path.name for path in (tmp_path / "quiz").iterdir()) == ["key.json", "sheet_1.png"]
+    key = json.loads((tmp_path / "quiz/key.json").read_text())
     (tmp_path / "answers.txt").write_text("\n".join(f"{i} {line[0]}" for i, line in key.items()))
-    monkeypatch.setattr(sys, "argv", ["naming_test", "--answers", str(tmp_path / "answers.txt")])
-    main()
-    assert capsys.readouterr().out.strip() == "6 of 6 right"
+    assert main(["--answers", str(tmp_path / "answers.txt"), *options]) == 0
+    assert capsys.readouterr().out.strip() == "6 of 6 correct"
+    assert main(["--answers", str(tmp_path / "nowhere.txt")]) == 2
+    assert is_one_sentence(capsys.readouterr().err)
 
 
-def test_the_wrong_names_are_of_the_same_growth_form_as_far_as_there_are_such():
+def test_the_wrong_names_are_of_the_same_growth_form_where_there_are_enough():
     for row in questions(0):
         form = SPECIES[row["number"]].form
         alike = sum(SPECIES[n].form == form for n in row["candidates"])

@@ -8,37 +8,31 @@ import torch
 from conftest import is_one_sentence, noisy, save
 from PIL import Image
 
-from helpers.data import UserError, decode_square, normalize_batch
+from helpers.base import UserError
+from helpers.checkpoints import load_checkpoint, save_checkpoint
+from helpers.data import decode_image, normalize_batch
 from helpers.models import initialize_model
-from helpers.prediction import (
-    collect_images,
-    load_model,
-    predict_files,
-    probabilities,
-    save_model,
-    write_csv,
-)
-from helpers.training import load_checkpoint, save_checkpoint
+from helpers.prediction import collect_images, load_model, predict_files, predict_proba, save_model, write_csv
 
 CLASSES = ["1", "10", "2"]
 NAMES = {"1": "pink primrose", "10": "globe thistle", "2": "hard-leaved pocket orchid"}
 
 
 @pytest.fixture
-def checkpoint(tmp_path, tiny):
+def checkpoint(tmp_path):
     torch.manual_seed(0)
-    model = initialize_model("resnet18", 3, False, weights="none")
-    torch.nn.init.normal_(model.fc.weight, std=3)  # decided guesses
+    model = initialize_model("tiny", 3, False, weights="none")
+    torch.nn.init.normal_(model.fc.weight, std=3)  # confident predictions
     for _ in range(3):
         model.train()(torch.randn(8, 3, 32, 32))
     path = tmp_path / "run" / "best.pt"
-    save_model(path, model, CLASSES, NAMES, 32, valid_accuracy=0.5, weights="none")
+    save_model(path, model, CLASSES, NAMES, 32, architecture="tiny", valid_accuracy=0.5)
     return path, model.eval()
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """Five pictures of different colours and shapes."""
+    """Five pictures of different colors and shapes."""
     rng = np.random.default_rng(0)
     return [save(noisy(rng.integers(0, 256, 3), i, (30 + 7 * i, 50)), tmp_path / "photos" / f"{i}.png") for i in range(5)]
 
@@ -60,13 +54,13 @@ def test_a_saved_model_comes_back_ready_to_use(checkpoint):
 
 def test_a_checkpoint_says_what_it_is_and_holds_only_plain_values(checkpoint):
     content = load_checkpoint(checkpoint[0])
-    assert content["architecture"] == "resnet18"
+    assert content["architecture"] == "tiny"
     assert content["valid_accuracy"] == 0.5
     assert all(isinstance(value, torch.Tensor) for value in content["model"].values())
 
 
-def test_saving_does_not_change_the_model(tmp_path, tiny):
-    model = initialize_model("resnet18", 3, True, weights="none").train()
+def test_saving_does_not_change_the_model(tmp_path):
+    model = initialize_model("tiny", 3, True, weights="none").train()
     save_model(tmp_path / "best.pt", model, CLASSES, NAMES, 32)
     assert model.training
     assert [p.requires_grad for p in model.fc.parameters()] == [True, True]
@@ -106,7 +100,7 @@ def test_a_checkpoint_of_another_kind_is_refused(checkpoint, change):
     assert is_one_sentence(str(error.value))
 
 
-# ---- pictures ------------------------------------------------------------------------------------------------------
+# ---- images --------------------------------------------------------------------------------------------------------
 
 
 def test_files_and_folders_are_collected_in_the_order_given(tmp_path, photos):
@@ -132,11 +126,11 @@ def test_a_folder_without_images_is_an_error(tmp_path):
         collect_images([tmp_path])
 
 
-# ---- guesses -------------------------------------------------------------------------------------------------------
+# ---- predictions-----------------------------------------------------------------------------------------------------
 
 
 def test_probabilities_sum_to_one(checkpoint):
-    values = probabilities(load_model(checkpoint[0]), torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8))
+    values = predict_proba(load_model(checkpoint[0]), torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8))
     assert values.shape == (5, 3)
     assert torch.allclose(values.sum(1), torch.ones(5))
     assert (values >= 0).all()
@@ -148,7 +142,7 @@ def test_guesses_are_the_models_best_first_with_their_names(checkpoint, photos):
     assert problems == []
     assert [guesses[0].file for guesses in results] == photos
     for photo, guesses in zip(photos, results, strict=True):
-        pixels = decode_square(photo, 32)[None]
+        pixels = decode_image(photo, 32)[None]
         with torch.no_grad():
             expected = model(normalize_batch(pixels)).softmax(1)[0]
         order = expected.argsort(descending=True).tolist()
@@ -172,9 +166,9 @@ def test_top_limits_the_guesses_and_may_exceed_the_classes(checkpoint, photos, t
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_unreadable_files_among_good_ones_are_reported_and_passed_over(checkpoint, photos, batch_size):
+def test_unreadable_files_among_good_ones_are_reported_and_skipped(checkpoint, photos, batch_size):
     for i in (1, 3):
-        photos[i].write_text("spoilt")
+        photos[i].write_text("corrupt")
     results, problems = predict_files(load_model(checkpoint[0]), photos, batch_size=batch_size)
     assert [guesses[0].file for guesses in results] == [photos[0], photos[2], photos[4]]
     assert len(problems) == 2
@@ -184,7 +178,7 @@ def test_unreadable_files_among_good_ones_are_reported_and_passed_over(checkpoin
 
 
 def test_with_nothing_readable_there_are_only_problems(checkpoint, photos):
-    photos[0].write_text("spoilt")
+    photos[0].write_text("corrupt")
     results, problems = predict_files(load_model(checkpoint[0]), photos[:1])
     assert results == []
     assert len(problems) == 1
@@ -230,15 +224,15 @@ def test_a_checkpoint_needs_nothing_beside_it(checkpoint, photos, tmp_path, monk
     assert predict_files(load_model(alone), photos[:1])[0][0][0].name in NAMES.values()
 
 
-def test_the_normalisation_of_the_checkpoint_is_used(checkpoint, photos):
+def test_the_normalization_of_the_checkpoint_is_used(checkpoint, photos):
     path, model = checkpoint
     content = load_checkpoint(path)
     save_checkpoint(path, content | {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.6, 0.7)})
     predictor = load_model(path)
-    pixels = decode_square(photos[0], 32)[None]
+    pixels = decode_image(photos[0], 32)[None]
     inputs = (pixels / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor([0.5, 0.6, 0.7]).view(3, 1, 1)
     with torch.no_grad():
-        assert torch.allclose(probabilities(predictor, pixels), model(inputs).softmax(1), atol=1e-5)
+        assert torch.allclose(predict_proba(predictor, pixels), model(inputs).softmax(1), atol=1e-5)
 
 
 def test_a_class_without_a_name_keeps_its_folders_name(checkpoint, photos):

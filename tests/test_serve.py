@@ -24,10 +24,13 @@ from helpers.prediction import load_model, predict_files
 BROWSER = find_browser()
 
 
-@pytest.fixture(scope="module")
-def address(exported):
-    server = serve.make_server(load_onnx(exported), port=0)
-    thread = threading.Thread(target=server.serve_forever)
+@contextlib.contextmanager
+def running(model_file, **settings):
+    """The address of a server; settings: of its request handler."""
+    server = serve.make_server(load_onnx(model_file), port=0)
+    for name, value in settings.items():
+        setattr(server.RequestHandlerClass, name, value)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -35,9 +38,15 @@ def address(exported):
     thread.join()
 
 
-def png(colour) -> bytes:
+@pytest.fixture(scope="module")
+def address(exported):
+    with running(exported) as address:
+        yield address
+
+
+def png(color) -> bytes:
     stream = io.BytesIO()
-    noisy(colour).save(stream, "PNG")
+    noisy(color).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -50,7 +59,7 @@ def ask(address: str, data: bytes, path: str = "/name"):
         return error.code, json.loads(error.read())
 
 
-def test_a_picture_is_answered_with_names_and_probabilities(address):
+def test_an_image_is_answered_with_names_and_probabilities(address):
     status, answer = ask(address, png(COLOURS["10"]))
     assert status == 200
     assert answer[0][0] == "globe thistle"
@@ -59,7 +68,7 @@ def test_a_picture_is_answered_with_names_and_probabilities(address):
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", png((1, 2, 3))[:500]])
-def test_what_is_no_picture_is_answered_in_one_sentence_and_the_next_one_works(address, data):
+def test_what_is_no_image_is_answered_in_one_sentence_and_the_next_one_works(address, data):
     status, answer = ask(address, data)
     assert status == 422
     assert is_one_sentence(answer["error"])
@@ -68,10 +77,10 @@ def test_what_is_no_picture_is_answered_in_one_sentence_and_the_next_one_works(a
     assert ask(address, png(COLOURS["2"]))[0] == 200
 
 
-def test_a_picture_that_is_too_large_is_refused_before_it_is_sent(address):
+def test_an_image_that_is_too_large_is_refused_before_it_is_sent(address):
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
     connection.putrequest("POST", "/name")
-    connection.putheader("Content-Length", str(serve.LARGEST + 1))
+    connection.putheader("Content-Length", str(serve.MAX_UPLOAD + 1))
     connection.endheaders()
     reply = connection.getresponse()
     assert reply.status == 413
@@ -98,7 +107,7 @@ def test_a_large_photo_gets_the_answer_of_helpers_predict(address, trained, tmp_
 
 
 @pytest.mark.parametrize("length", [None, "-1", "many", "\u00b2"])
-def test_a_picture_without_a_length_is_refused(address, length):
+def test_an_image_without_a_length_is_refused(address, length):
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
     connection.putrequest("POST", "/name")
     if length:
@@ -122,10 +131,11 @@ def test_the_page_needs_nothing_from_elsewhere(address):
     assert "https://" not in page
 
 
-def test_a_visitor_who_stops_in_the_middle_keeps_nobody_waiting_and_is_left(address, monkeypatch):
-    monkeypatch.setattr(serve.Handler, "timeout", serve.Handler.timeout / 6)  # enough for the one question between
-    host = address.removeprefix("http://")
-    with socket.create_connection(("127.0.0.1", int(host.partition(":")[2])), timeout=20) as silent:
+def test_a_client_that_stops_in_the_middle_blocks_nobody_and_is_disconnected(exported):
+    with contextlib.ExitStack() as stack:
+        address = stack.enter_context(running(exported, timeout=4))  # enough for the one question between
+        host = address.removeprefix("http://")
+        silent = stack.enter_context(socket.create_connection(host.split(":"), timeout=20))
         silent.send(f"POST /name HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\nhalf".encode())
         assert ask(address, png(COLOURS["1"]))[0] == 200
         silent.setblocking(False)
@@ -135,7 +145,7 @@ def test_a_visitor_who_stops_in_the_middle_keeps_nobody_waiting_and_is_left(addr
         assert silent.recv(1) == b""
 
 
-def test_a_visitor_who_has_gone_is_no_error_but_a_fault_of_our_own_is(exported, capsys):
+def test_a_client_that_disconnects_is_no_error_but_a_bug_is(exported, capsys):
     server = serve.make_server(load_onnx(exported), port=0)
     for failure, said in ((BrokenPipeError, False), (TimeoutError, False), (ZeroDivisionError, True)):
         try:
@@ -234,12 +244,12 @@ def test_the_page_says_what_is_wrong_with_a_file_and_goes_on(page, flowers, tmp_
 
 def test_the_page_itself_refuses_what_the_server_would_not_take(page, tmp_path):
     with open(tmp_path / "huge.jpg", "wb") as file:
-        file.truncate(serve.LARGEST + 1)
+        file.truncate(serve.MAX_UPLOAD + 1)
     page.value("var sent = 0, send = fetch; fetch = (...all) => { sent++; return send(...all) }")
     page.value("document.getElementById('message').textContent = ''")
     page.choose_file("input", tmp_path / "huge.jpg")
     assert shown(page) == []
-    assert page.value("document.getElementById('message').textContent") == "A picture may have 30 MB at most."
+    assert page.value("document.getElementById('message').textContent") == "The image is too large: the limit is 30 MB."
     assert page.value("sent") == 0
 
 

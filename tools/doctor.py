@@ -1,8 +1,8 @@
-"""Will the course run here? python -m helpers.doctor
+"""Check whether this machine can run the course: python -m helpers.doctor
 
-Looks, in some seconds, at what a workshop needs: versions, disk, memory, processor, pictures and weights (by their hashes),
-permissions, Jupyter's port; and estimates the time of every notebook from a short piece of the same work. Every problem
-comes with its remedy. The exit status is 0 only if the course will run.
+Takes a few seconds: versions, disk, memory, processor, images and weights (by their hashes), permissions and Jupyter's
+port. Every problem comes with how to fix it. At the end, the time of every notebook is estimated from a short sample of the
+same work. The exit status is 0 if the course will run, else 1.
 """
 
 import hashlib
@@ -16,180 +16,196 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-# What needs torch is imported where it is used: the doctor must be able to say that it is missing.
+from helpers.base import PROJECT, UserError
 
-PROJECT = Path(__file__).resolve().parent.parent
-HASHES = Path(__file__).with_name("bundled.sha256")  # of the bundled pictures and weights, by tools.hash_bundled
-DISK, MEMORY = 1.0, 3.0  # GB that the notebooks need
-JUPYTER_PORT = 8888
-REFERENCE_SECONDS = 0.42  # of `reference_work` on the machine whose times are in the README
+# Whatever needs an installed package is imported where it is used: the doctor must be able to report that it is missing.
 
-
-class Problem(Exception):
-    """One sentence: what is wrong and what to do."""
+HASHES = "helpers/bundled.sha256"  # of the bundled images and weights, written by tools.hash_bundled
+INSTALL = "pip install -r requirements-course.txt"
+REFERENCE_SECONDS = 0.42  # of `reference_work` on the machine that ran the notebooks for the README
 
 
-def check_versions() -> str:
-    """The packages that requirements.txt pins: torch and torchvision exactly, of the others any version."""
-    lines = (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    others = []
-    for package, wanted in (line.split("==") for line in lines if "==" in line and not line.startswith("#")):
+def required_versions(project: Path) -> dict[str, tuple[str, str]]:
+    """Package -> (lowest version, tested version) of everything that the course itself needs."""
+    import tomllib
+
+    settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [*settings["dependencies"], *settings["optional-dependencies"]["notebooks"]]
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (project / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    return {name: (lowest, dict(pins)[name]) for name, lowest in (requirement.split(">=") for requirement in needed)}
+
+
+def as_numbers(version: str) -> list[int]:
+    """2.11.0+cpu -> [2, 11, 0]"""
+    return [int(digits) for digits in re.findall(r"\d+", version.partition("+")[0])]
+
+
+def check_versions(project: Path) -> str:
+    """torch and torchvision must be the tested versions; of the others any allowed version will do."""
+    if sys.version_info < (3, 11):  # noqa: UP036 (pip checks it, but the doctor may run before pip)
+        raise UserError(f"This is Python {platform.python_version()}, but the course needs 3.11 or newer: install that.")
+    differences = []
+    for package, (lowest, tested) in required_versions(project).items():
         try:
-            found = importlib.metadata.version(package).split("+")[0]
+            found = importlib.metadata.version(package).partition("+")[0]
         except importlib.metadata.PackageNotFoundError:
-            raise Problem(f"{package} is not installed: pip install -r requirements.txt.") from None
-        if found != wanted and package in ("torch", "torchvision"):
-            raise Problem(f"{package} is {found}, but the course was tested with {wanted}: pip install -r requirements.txt.")
-        others += [f"{package} {found} (tested: {wanted})"] if found != wanted else []
-    return ", ".join([f"Python {platform.python_version()}", *(others or ["all packages as tested"])])
+            raise UserError(f"{package} is not installed: {INSTALL}.") from None
+        if found != tested and package in ("torch", "torchvision"):
+            raise UserError(f"{package} is {found}, but the course was tested with {tested}: {INSTALL}.")
+        if as_numbers(found) < as_numbers(lowest):
+            raise UserError(f"{package} is {found}, but the course needs {lowest} or newer: {INSTALL}.")
+        if found != tested:
+            differences.append(f"{package} {found} (tested: {tested})")
+    return ", ".join([f"Python {platform.python_version()}", *(differences or ["all packages as tested"])])
 
 
-def check_disk() -> str:
-    for place in (PROJECT, Path(tempfile.gettempdir())):
-        free = shutil.disk_usage(place).free / 1e9
-        if free < DISK:
-            raise Problem(f"Only {free:.1f} GB are free in {place}: free {DISK:.0f} GB, or set TMPDIR to another disk.")
-    return f"{shutil.disk_usage(PROJECT).free / 1e9:.0f} GB free"
+def check_disk(project: Path, needed: float = 1.0) -> str:
+    """needed: GB, also for temporary files."""
+    for folder in (project, Path(tempfile.gettempdir())):
+        free = shutil.disk_usage(folder).free / 1e9
+        if free < needed:
+            raise UserError(f"Only {free:.1f} GB are free in {folder}: free {needed:.0f} GB, or set TMPDIR to another disk.")
+    return f"{shutil.disk_usage(project).free / 1e9:.0f} GB free"
 
 
-def check_memory() -> str:
+def check_memory(needed: float = 3.0) -> str:
+    """needed: GB."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
-        return "not known on this system"
+        return "unknown on this system"
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    if total < MEMORY:
-        raise Problem(f"This machine has {total:.1f} GB of memory and the course needs {MEMORY:.0f}: use another machine.")
+    if total < needed:
+        raise UserError(f"This machine has {total:.1f} GB of memory, but the course needs {needed:.0f}: use another machine.")
     return f"{total:.0f} GB"
+
+
+def check_writing(project: Path) -> str:
+    """Notebooks are saved where they are, and write temporary files."""
+    for folder in (project / "notebooks", Path(tempfile.gettempdir())):
+        try:
+            with tempfile.NamedTemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            reason = error.strerror or "not allowed"
+            raise UserError(f"{folder} is not writable ({reason}): change its permissions, or copy the course.") from error
+    return "notebooks and temporary files can be written"
 
 
 def check_processor() -> str:
     import torch
 
-    from helpers.training import choose_precision, pick_device
+    from helpers.speed import choose_precision, pick_device
 
     device = pick_device()
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} cores, no GPU (none is needed)"
-    return f"{name}; bfloat16 is {'fast' if choose_precision(device) else 'not faster'} here"
+    return f"{name}; bfloat16 is {'faster' if choose_precision(device) else 'not faster'} than float32"
 
 
-def check_hashes(under: str) -> int:
-    """How many bundled files below `under` are as they were made."""
-    rows = [line.split("  ", 1) for line in HASHES.read_text(encoding="utf-8").splitlines()]
-    rows = [(digest, path) for digest, path in rows if path.startswith(under)]
+def check_hashes(project: Path, folder: str) -> int:
+    """Compare the bundled files in `folder` with their hashes; returns how many there are."""
+    rows = [line.split("  ", 1) for line in (project / HASHES).read_text(encoding="utf-8").splitlines()]
+    rows = [(digest, path) for digest, path in rows if path.startswith(folder)]
     for digest, path in rows:
-        try:
-            whole = hashlib.sha256((PROJECT / path).read_bytes()).hexdigest() == digest
-        except OSError:
-            whole = False
-        if not whole:
-            raise Problem(f"{path} is missing or altered: git checkout -- {under}, or clone the course anew.")
+        file = project / path
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise UserError(f"{path} is missing or has changed: git checkout -- {folder}, or clone the course again.")
     return len(rows)
 
 
-def check_weights() -> str:
-    from helpers.images import UserError
-    from helpers.models import default_weights, initialize_model
+def check_weights(project: Path) -> str:
+    from helpers.models import initialize_model
+    from helpers.recipe import default_weights
 
     if default_weights() == "flora":
-        check_hashes("helpers/weights")
-        return "the bundled network is whole"
-    try:
-        initialize_model("resnet18", 2, True)
-    except UserError as error:
-        raise Problem(str(error)) from error
+        check_hashes(project, "helpers/weights")
+        return "the bundled weights are intact"
+    initialize_model("resnet18", 2, True)
     return f"FLOWER_WEIGHTS={default_weights()} can be loaded"
 
 
-def check_pictures() -> str:
-    """The bundled pictures by their hashes; a folder of one's own by its layout."""
-    from helpers.data import data_dir, split_card
-    from helpers.images import UserError
+def check_images(project: Path) -> str:
+    """The bundled images by their hashes; the folder that FLOWER_DATA names by its layout."""
+    from helpers.data import data_path, find_images, split_summary
 
     if not os.environ.get("FLOWER_DATA"):
-        return f"all {check_hashes('flower_data')} bundled pictures are whole"
-    try:
-        root = data_dir()
-    except UserError as error:
-        raise Problem(str(error)) from error
-    card = split_card(root)
-    return f"{root}: {card['train']['images']} training images of {card['train']['classes']} classes"
+        return f"all {check_hashes(project, 'flower_data')} bundled images are intact"
+    root = data_path()
+    train = split_summary(root, find_images(root))["train"]
+    return f"{root}: {train['images']} training images of {train['classes']} classes"
 
 
-def check_writing() -> str:
-    """Notebooks are saved beside themselves and write temporary files."""
-    for place in (PROJECT / "notebooks", Path(tempfile.gettempdir())):
-        try:
-            with tempfile.NamedTemporaryFile(dir=place):
-                pass
-        except OSError as error:
-            reason = error.strerror or "not allowed"
-            raise Problem(f"{place} cannot be written ({reason}): change its permissions, or copy the course.") from error
-    return "notebooks and temporary files can be written"
-
-
-def check_port() -> str:
+def check_port(port: int) -> str:
     with socket.socket() as probe:
-        taken = probe.connect_ex(("127.0.0.1", JUPYTER_PORT)) == 0
-    return f"{JUPYTER_PORT} is taken, Jupyter will use the next one" if taken else f"{JUPYTER_PORT} is free for Jupyter"
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    return f"{port} is in use, Jupyter will take the next one" if taken else f"{port} is free for Jupyter"
 
 
-def reference_work() -> float:
-    """Seconds of one training step of ResNet18 on 64 images, what most of the notebooks' time goes into; the least of six."""
+def reference_work(images: int = 64) -> float:
+    """Seconds of one training step of a ResNet18, which is what most of the notebooks' time goes into; the minimum of 3."""
     import torch
 
     from helpers.models import initialize_model
-    from helpers.training import pick_device
+    from helpers.speed import pick_device
 
     device = pick_device()
     model = initialize_model("resnet18", 10, False, "none").to(device)
-    images, labels = torch.randn(64, 3, 64, 64, device=device), torch.zeros(64, dtype=torch.long, device=device)
+    inputs, labels = torch.randn(images, 3, 64, 64, device=device), torch.zeros(images, dtype=torch.long, device=device)
 
     def step() -> float:
         start = time.perf_counter()
-        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        torch.nn.functional.cross_entropy(model(inputs), labels).backward()
         model.conv1.weight.grad.sum().item()  # waits for a GPU
         return time.perf_counter() - start
 
-    return min(step() for _ in range(6))
+    return min(step() for _ in range(3))
 
 
-def expected_seconds() -> dict[str, float]:
-    """Notebook number -> seconds to expect here: the README's times, scaled."""
-    factor = reference_work() / REFERENCE_SECONDS
-    rows = re.findall(r"^\| \[(\d+)\..*\| (\d+) s \|$", (PROJECT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    return {number: factor * int(seconds) for number, seconds in rows}
+def expected_seconds(project: Path, reference: float) -> dict[str, float]:
+    """Notebook number -> expected seconds here: those in the README, scaled by the seconds of `reference_work`."""
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(\d+)\..*\| (\d+) s \|$", readme, re.MULTILINE)
+    return {number: reference / REFERENCE_SECONDS * int(seconds) for number, seconds in rows}
 
 
-CHECKS: dict[str, Callable[[], str]] = {
-    "versions": check_versions,
-    "disk": check_disk,
-    "memory": check_memory,
-    "writing": check_writing,
-    "processor": check_processor,
-    "weights": check_weights,
-    "pictures": check_pictures,
-    "port": check_port,
-}
+def all_checks(project: Path, port: int) -> dict[str, Callable[[], str]]:
+    """Name -> check, which returns what it found or raises UserError."""
+    return {
+        "versions": partial(check_versions, project),
+        "disk": partial(check_disk, project),
+        "memory": check_memory,
+        "writing": partial(check_writing, project),
+        "processor": check_processor,
+        "weights": partial(check_weights, project),
+        "images": partial(check_images, project),
+        "port": partial(check_port, port),
+    }
 
 
-def main() -> int:
-    """Print one line for every check; returns 0 if the course will run, else 1."""
+def run_checks(checks: dict[str, Callable[[], str]]) -> list[str]:
+    """Print one line for every check; returns the names of those that found a problem."""
     problems = []
-    for name, check in CHECKS.items():
+    for name, check in checks.items():
         try:
             print(f"ok       {name:10} {check()}", flush=True)
         except Exception as error:  # whatever it is, the other checks go on
-            said = error if isinstance(error, Problem) else f"{type(error).__name__}, {error}: install the packages anew."
+            unexpected = f"{type(error).__name__}, {error}: install the packages again with {INSTALL}."
+            print(f"PROBLEM  {name:10} {error if isinstance(error, UserError) else unexpected}", flush=True)
             problems.append(name)
-            print(f"PROBLEM  {name:10} {said}", flush=True)
             if name == "versions":
                 break  # the other checks need the packages
-    if problems:
-        print("The course will not run: put this right and start the doctor again.")
+    return problems
+
+
+def main(project: Path = PROJECT, port: int = 8888) -> int:
+    """Run all checks; returns 0 if the course will run, else 1."""
+    if run_checks(all_checks(project, port)):
+        print("The course will not run: fix this, then run the doctor again.")
         return 1
-    minutes = ", ".join(f"{number}: {seconds / 60:.1f}" for number, seconds in expected_seconds().items())
-    print(f"Minutes of the notebooks here, about: {minutes}\nThe course will run.")
+    expected = expected_seconds(project, reference_work())
+    minutes = ", ".join(f"{number}: {seconds / 60:.1f}" for number, seconds in expected.items())
+    print(f"Expected minutes per notebook: {minutes}\nThe course will run.")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Write the hashes of the bundled pictures and weights: python -m tools.hash_bundled
+"""Write the hashes of the bundled images and weights: python -m tools.hash_bundled
 
 `helpers.doctor` compares them; so does `sha256sum --check helpers/bundled.sha256`.
 """
@@ -6,22 +6,19 @@
 import hashlib
 from pathlib import Path
 
-from helpers.data import PROJECT
-from helpers.doctor import HASHES
-from helpers.training import write_atomically
+from helpers.base import PROJECT, write_atomically
+from tools.doctor import HASHES
 
 
-def bundled_files() -> list[Path]:
-    """Every bundled picture and file of weights, sorted. Text files are left out: their line ends depend on the system."""
-    return sorted([*(PROJECT / "flower_data").rglob("*.jpg"), *(PROJECT / "helpers" / "weights").glob("*.safetensors")])
+def hash_table(project: Path = PROJECT) -> str:
+    """One line per image and weights file, as sha256sum writes it: digest, two spaces, path relative to the project.
 
-
-def table() -> str:
-    """One line per file as sha256sum writes it: digest, two spaces, path seen from the project."""
-    files = bundled_files()
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(PROJECT).as_posix()}\n" for path in files]
-    return "".join(lines)
+    Text files are not included: their line ends depend on the system.
+    """
+    files = sorted([*(project / "flower_data").rglob("*.jpg"), *(project / "helpers" / "weights").glob("*.safetensors")])
+    digests = {path.relative_to(project).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return "".join(f"{digest}  {path}\n" for path, digest in digests.items())
 
 
 if __name__ == "__main__":
-    write_atomically(HASHES, lambda temporary: temporary.write_text(table(), encoding="utf-8", newline="\n"))
+    write_atomically(PROJECT / HASHES, lambda temporary: temporary.write_text(hash_table(), encoding="utf-8", newline="\n"))

@@ -1,85 +1,101 @@
-"""Can people name the rendered flowers? python -m tools.naming_test --out DIR [--seed 0]
+"""Can people name the rendered flowers? python -m tools.naming_quiz --out DIR [--seed 0]
 
-Writes sheets of 60 pictures, each of another species drawn at random, with five candidate names under each, and the key
-in key.json. Whoever takes the test sees the sheets only and writes one letter per picture; `--answers FILE` (lines such as
-"17 c") counts the right ones and lists the others.
+Draws sheets of 60 images, each of a random species, with five candidate names under each, and writes the key to key.json.
+You see only the sheets and write down one letter per image; `--answers FILE` (lines such as "17 c") counts the correct
+answers and lists the others.
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from helpers.base import UserError, run_command
 from tools.scene import draw
 from tools.species import SPECIES
 
-PICTURES, CHOICES, COLUMNS, ROWS, SIZE = 60, 5, 5, 4, 256
+CHOICES, COLUMNS, ROWS = 5, 5, 4
 
 
-def questions(seed: int) -> list[dict]:
-    """Per picture: the number of its species and five candidates, one of them right, in random order.
+def questions(seed: int, count: int = 60) -> list[dict]:
+    """Per image: the number of its species and five candidates, one of them correct, in random order.
 
-    The wrong ones are of the same growth form as far as there are such, so that the outline alone gives nothing away.
+    The wrong ones have the same growth form if there are enough of it, so that the outline alone does not give it away.
     """
     rng = np.random.default_rng([60, seed])
     rows = []
-    for number in rng.permutation(list(SPECIES))[:PICTURES]:
+    for number in rng.permutation(list(SPECIES))[:count]:
         others = [int(n) for n in rng.permutation([n for n in SPECIES if n != number])]
         others = sorted(others, key=lambda n: SPECIES[n].form != SPECIES[number].form)[: CHOICES - 1]
         rows.append({"number": int(number), "candidates": [int(n) for n in rng.permutation([number, *others])]})
     return rows
 
 
-def right_letter(question: dict) -> str:
+def correct_letter(question: dict) -> str:
     return "abcde"[question["candidates"].index(question["number"])]
 
 
-def sheets(rows: list[dict], seed: int) -> list[Image.Image]:
-    """Pages of 20 pictures with their candidates."""
-    pictures, _ = draw([SPECIES[row["number"]] for row in rows], [[60, seed, i] for i in range(len(rows))], SIZE)
+def sheets(rows: list[dict], seed: int, size: int = 256) -> list[Image.Image]:
+    """Pages of 20 images with their candidates."""
+    images, _ = draw([SPECIES[row["number"]] for row in rows], [[60, seed, i] for i in range(len(rows))], size)
     pages, font = [], ImageFont.load_default(15)
     for first in range(0, len(rows), COLUMNS * ROWS):
-        page = Image.new("RGB", (COLUMNS * (SIZE + 10), ROWS * (SIZE + 110)), "white")
+        page = Image.new("RGB", (COLUMNS * (size + 10), ROWS * (size + 110)), "white")
         pen = ImageDraw.Draw(page)
         for i, row in enumerate(rows[first : first + COLUMNS * ROWS]):
-            x, y = i % COLUMNS * (SIZE + 10), i // COLUMNS * (SIZE + 110)
-            page.paste(Image.fromarray(pictures[first + i]), (x, y))
+            x, y = i % COLUMNS * (size + 10), i // COLUMNS * (size + 110)
+            page.paste(Image.fromarray(images[first + i]), (x, y))
             names = [f"{letter} {SPECIES[n].name}" for letter, n in zip("abcde", row["candidates"], strict=True)]
-            pen.text((x, y + SIZE + 2), "\n".join([f"{first + i + 1}   {names[0]}", *names[1:]]), fill="black", font=font)
+            pen.text((x, y + size + 2), "\n".join([f"{first + i + 1}   {names[0]}", *names[1:]]), fill="black", font=font)
         pages.append(page)
     return pages
 
 
 def score(rows: list[dict], answers: str) -> list[str]:
-    """One line per wrong answer, and the number of right ones last. Pictures without an answer count as wrong."""
+    """One line per wrong answer, then the number of correct ones. Images without an answer count as wrong."""
     given = {int(line.split()[0]): line.split()[1].lower() for line in answers.splitlines() if len(line.split()) == 2}
     lines = []
     for i, row in enumerate(rows, 1):
-        if given.get(i) != right_letter(row):
+        if given.get(i) != correct_letter(row):
             place = "abcde".find(given.get(i, "-"))
-            said = SPECIES[row["candidates"][place]].name if place >= 0 else "nothing"
-            lines.append(f"{i}: {SPECIES[row['number']].name}, taken for {said}")
-    return [*lines, f"{len(rows) - len(lines)} of {len(rows)} right"]
+            answer = SPECIES[row["candidates"][place]].name if place >= 0 else "nothing"
+            lines.append(f"{i}: {SPECIES[row['number']].name}, taken for {answer}")
+    return [*lines, f"{len(rows) - len(lines)} of {len(rows)} correct"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.naming_test", description="Draw or mark the naming test.")
-    parser.add_argument("--out", type=Path, default=Path("naming_test"))
+def write_quiz(rows: list[dict], seed: int, size: int, out: Path) -> None:
+    """Write sheet_1.png, ... and key.json to the folder `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    for i, page in enumerate(sheets(rows, seed, size), 1):
+        page.save(out / f"sheet_{i}.png")
+    key = {i: f"{correct_letter(row)} {SPECIES[row['number']].name}" for i, row in enumerate(rows, 1)}
+    (out / "key.json").write_text(json.dumps(key, indent=1), encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.naming_quiz", description="Draw or grade the naming quiz.")
+    parser.add_argument("--out", type=Path, default=Path("naming_quiz"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--answers", type=Path, help="mark these answers instead of drawing")
-    options = parser.parse_args()
-    rows = questions(options.seed)
-    if options.answers:
-        print("\n".join(score(rows, options.answers.read_text(encoding="utf-8"))))
-        return
-    options.out.mkdir(parents=True, exist_ok=True)
-    for i, page in enumerate(sheets(rows, options.seed), 1):
-        page.save(options.out / f"sheet_{i}.png")
-    key = {i: f"{right_letter(row)} {SPECIES[row['number']].name}" for i, row in enumerate(rows, 1)}
-    (options.out / "key.json").write_text(json.dumps(key, indent=1), encoding="utf-8")
+    parser.add_argument("--count", type=int, default=60, help="images in the quiz (default: 60)")
+    parser.add_argument("--size", type=int, default=256, help="of an image in pixels (default: 256)")
+    parser.add_argument("--answers", type=Path, help="grade these answers instead of drawing")
+    options = parser.parse_args(arguments)
+    rows = questions(options.seed, options.count)
+
+    def command() -> None:
+        if not options.answers:
+            write_quiz(rows, options.seed, options.size, options.out)
+        elif options.answers.is_file():
+            print("\n".join(score(rows, options.answers.read_text(encoding="utf-8"))))
+        else:
+            raise UserError(f"There is no file {options.answers}: write one answer per line, such as 17 c.")
+
+    return run_command(command)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Render the bundled flowers: python -m tools.render_flowers
 
-Draws flower_data/train, valid and test from the species table. The same seed draws the same pictures. --sheet FILE draws
+Draws flower_data/train, valid and test from the table of species. The same seed draws the same images. --sheet FILE draws
 a contact sheet of all species instead.
 """
 
@@ -8,33 +8,34 @@ import argparse
 import csv
 import functools
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
-from helpers.data import PROJECT
+from helpers.base import PROJECT
 from tools.get_oxford102 import TUTORIAL_SPLIT
 from tools.scene import draw
 from tools.species import SPECIES
 
-TRAIN_PICTURES, EVERY_CLASS, SIZE, QUALITY = 2100, 5, 128, 88
+TRAIN_IMAGES, PER_CLASS, SIZE, QUALITY = 2100, 5, 128, 88  # PER_CLASS: in valid and in test
 SPLITS = ("train", "valid", "test")
 
 
 @functools.cache
 def oxford_train() -> dict[int, int]:
-    """Training photographs of each class number in the real set; the rendered set keeps the proportions."""
+    """Class number -> training photographs in the real set; the rendered set has the same proportions."""
     with open(TUTORIAL_SPLIT, newline="", encoding="utf-8") as file:
         counts = Counter(int(row["class"]) for row in csv.DictReader(file) if row["split"] == "train")
     return {number: counts[number] for number in SPECIES}
 
 
 def pictures_of(split: str) -> list[tuple[int, int]]:
-    """Every (class number, picture number) of a split."""
-    share = TRAIN_PICTURES / sum(oxford_train().values())
-    counts = {n: round(real * share) if split == "train" else EVERY_CLASS for n, real in oxford_train().items()}
+    """Every (class number, image number) of a split."""
+    fraction = TRAIN_IMAGES / sum(oxford_train().values())
+    counts = {n: round(real * fraction) if split == "train" else PER_CLASS for n, real in oxford_train().items()}
     return [(number, k) for number, count in counts.items() for k in range(count)]
 
 
@@ -43,7 +44,7 @@ def seed_of(split: str, number: int, k: int) -> list[int]:
 
 
 def draw_pictures(split: str, pictures: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 (n, 128, 128, 3) of the bundled set and masks of the blooms, bool (n, 128, 128)."""
+    """Images of the bundled set, uint8 (n, 128, 128, 3), and masks of their flowers, bool (n, 128, 128)."""
     return draw([SPECIES[number] for number, _ in pictures], [seed_of(split, *picture) for picture in pictures], SIZE)
 
 
@@ -51,9 +52,8 @@ def picture_path(root: Path, split: str, number: int, k: int) -> Path:
     return root / split / str(number) / f"{split}_{number:03}_{k:03}.jpg"
 
 
-def render_split(root: Path, split: str) -> None:
-    """Draw one split into the folder `root`, in ImageFolder layout."""
-    todo = pictures_of(split)
+def render_split(root: Path, split: str, todo: list[tuple[int, int]]) -> None:
+    """Draw images of one split, given as (class number, image number), into the folder `root` in ImageFolder layout."""
     for start in tqdm(range(0, len(todo), 100), desc=split):
         batch = todo[start : start + 100]
         for picture, pixels in zip(batch, draw_pictures(split, batch)[0], strict=True):
@@ -63,21 +63,22 @@ def render_split(root: Path, split: str) -> None:
 
 
 def clearest(number: int) -> int:
-    """Which of a species' test pictures shows it neither too small nor too close: a third of it is bloom."""
-    _, masks = draw([SPECIES[number]] * EVERY_CLASS, [seed_of("test", number, k) for k in range(EVERY_CLASS)], 32)
+    """The number of the test image of which the flower covers about a third: neither too small nor too close."""
+    _, masks = draw([SPECIES[number]] * PER_CLASS, [seed_of("test", number, k) for k in range(PER_CLASS)], 32)
     return int(np.abs(masks.mean((1, 2)) - 0.35).argmin())
 
 
-def contact_sheet(columns: int = 17) -> Image.Image:
-    """One test picture of every species with its number and name."""
-    pictures, _ = draw(list(SPECIES.values()), [seed_of("test", number, clearest(number)) for number in SPECIES], SIZE)
-    rows = -(-len(SPECIES) // columns)
+def contact_sheet(numbers: Iterable[int] = SPECIES, columns: int = 17) -> Image.Image:
+    """One test image of each of the given species with its number and name."""
+    numbers = list(numbers)
+    images, _ = draw_pictures("test", [(number, clearest(number)) for number in numbers])
+    rows = -(-len(numbers) // columns)
     sheet = Image.new("RGB", (columns * (SIZE + 4), rows * (SIZE + 16)), "white")
     pen = ImageDraw.Draw(sheet)
-    for i, (number, species) in enumerate(SPECIES.items()):
+    for i, number in enumerate(numbers):
         x, y = i % columns * (SIZE + 4), i // columns * (SIZE + 16)
-        sheet.paste(Image.fromarray(pictures[i]), (x, y + 13))
-        pen.text((x, y), f"{number} {species.name}", fill="black")
+        sheet.paste(Image.fromarray(images[i]), (x, y + 13))
+        pen.text((x, y), f"{number} {SPECIES[number].name}", fill="black")
     return sheet
 
 
@@ -90,7 +91,7 @@ def main() -> None:
         contact_sheet().save(options.sheet)
         return
     for split in SPLITS:
-        render_split(options.out, split)
+        render_split(options.out, split, pictures_of(split))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Run the notebooks from top to bottom in fresh kernels and store their outputs: python -m tools.run_notebooks [FILE ...]
 
-One clean run in order, so that execution counts are 1..n; streams joined, no timing metadata, cell ids kept. A notebook
-that fails is left as it was.
+Cells run in order in a fresh kernel, so execution counts are 1..n. Streams are joined, timing metadata is removed, cell ids
+are kept. A notebook that fails is not changed.
 """
 
 import argparse
@@ -14,15 +14,18 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-from helpers.data import PROJECT
+from helpers.base import PROJECT
 
 
-def shrink_pictures(notebook: nbformat.NotebookNode, least: int = 100_000) -> None:
-    """Store large figures as JPEG: pictures of flowers take a sixth of the room. nbval compares neither kind."""
+def shrink_pictures(notebook: nbformat.NotebookNode, min_size: int = 100_000) -> None:
+    """Store figures of at least min_size base64 characters as JPEG: images of flowers then take a sixth of the space.
+
+    nbval compares neither format.
+    """
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             png = output.get("data", {}).get("image/png", "")
-            if len(png) > least:
+            if len(png) >= min_size:
                 stream = io.BytesIO()
                 Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(stream, "JPEG", quality=85)
                 del output.data["image/png"]
@@ -30,7 +33,7 @@ def shrink_pictures(notebook: nbformat.NotebookNode, least: int = 100_000) -> No
 
 
 def run_notebook(path: Path) -> list[float]:
-    """Execute one notebook in place; returns the seconds of every code cell."""
+    """Execute one notebook and store its outputs in it; returns the seconds of every code cell."""
     notebook = nbformat.read(path, as_version=4)
     seconds, started = [], []
     client = NotebookClient(
