@@ -9,7 +9,9 @@ from torch import Tensor
 
 from helpers.base import UserError, write_atomically
 
-History = list[dict]  # a row per epoch: epoch, train_loss, train_accuracy, valid_loss, valid_accuracy, lr, seconds
+# A row per epoch: epoch, train_loss, train_accuracy, valid_loss, valid_accuracy, lr (of the first step) and seconds (of
+# wall-clock time since the previous row, including its checkpoint).
+History = list[dict]
 
 
 def save_checkpoint(path: Path, content: dict) -> None:

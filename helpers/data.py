@@ -51,21 +51,23 @@ def class_folders(folder: Path) -> list[str]:
 def find_images(root: Path) -> Files:
     """The images of every split and class, found in one walk through the folder.
 
-    Raises UserError if train/ or valid/, a class or its images are missing.
+    A test/ without class folders is ignored. Raises UserError if train/ or valid/ or, in one of the splits, a class or its
+    images are missing.
     """
     if not root.is_dir():
         raise UserError(f"There is no folder {root}: set FLOWER_DATA (or --data) to a folder with train/ and valid/.")
     splits = [root / split for split in ("train", "valid", "test") if (root / split).is_dir()]
     files = {folder.name: {name: image_files(folder / name) for name in class_folders(folder)} for folder in splits}
+    files = {split: classes for split, classes in files.items() if classes or split != "test"}
     for split in ("train", "valid"):
         if split not in files:
             raise UserError(f"{root} has no folder {split}/: it needs train/ and valid/, each with one folder per class.")
     if not files["train"]:
         raise UserError(f"{root / 'train'} has no class folders: put the images of each class into a folder of its own.")
-    for name in sorted(set(files["train"]) ^ set(files["valid"])):
-        raise UserError(f"train/ and valid/ of {root} must have the same classes, but only one of them has {name!r}.")
-    for split in ("train", "valid"):
-        for name in (name for name, images in files[split].items() if not images):
+    for split, classes in files.items():
+        for name in sorted(set(files["train"]) ^ set(classes)):
+            raise UserError(f"train/ and {split}/ of {root} must have the same classes, but only one of them has {name!r}.")
+        for name in (name for name, images in classes.items() if not images):
             raise UserError(f"{root / split / name} contains no images: add some, or remove this class from every split.")
     return files
 
@@ -145,7 +147,8 @@ def _to_normalized() -> list[v2.Transform]:
 def im_convert(tensor: Tensor) -> np.ndarray:
     """Undo the normalization for display: float (3, height, width) -> float32 (height, width, 3) in [0, 1]."""
     image = tensor.detach().cpu().float().numpy().transpose(1, 2, 0)
-    return (image * np.array(IMAGENET_STD) + np.array(IMAGENET_MEAN)).clip(0, 1).astype(np.float32)
+    image = image * np.array(IMAGENET_STD) + np.array(IMAGENET_MEAN)
+    return image.clip(0, 1).astype(np.float32)
 
 
 # ---- a split as a map-style dataset --------------------------------------------------------------------------------

@@ -80,11 +80,11 @@ class Run:
         return modules | values | {"rng": rng_state()}
 
     def load_state_dict(self, state: dict, best: dict) -> None:
-        """Restore the contents of last.pt and best.pt ({} if there is none). Raises KeyError, RuntimeError or ValueError."""
+        """Restore the contents of last.pt and best.pt ({} if there is none); raises an error of any type if they do not fit."""
         for name in ("model", "ema", "optimizer", "scheduler"):
             getattr(self, name).load_state_dict(state[name])
         self.epoch, self.history = state["epoch"], state["history"]
-        if best and best["classes"] != self.data["folders"]:
+        if self.history and best["classes"] != self.data["folders"]:
             raise KeyError("best.pt was trained on other classes")
         if best:
             self.best.state, self.best.accuracy = best["model"], best["valid_accuracy"]
@@ -103,10 +103,12 @@ def train(
     """
     start, device = time.perf_counter(), pick_device()
     with run_folder(out, resume):
+        last = load_last(out) if resume else {}
+        recipe = pick_precision(recipe, device, last)
+        check_recipe(recipe, last, out)
         images, data = load_images(recipe, root, skip_unreadable)
-        last = load_checkpoint(out / "last.pt") if resume else {}
         loaders = make_loaders(images, recipe, device, *get_rank_and_world_size())
-        run = build_run(pick_precision(recipe, device, last), data, len(loaders["train"]), device)
+        run = build_run(recipe, data, len(loaders["train"]), device)
         if resume:
             restore_run(run, last, out)
         load_seconds = time.perf_counter() - start
@@ -137,12 +139,29 @@ def load_images(recipe: Recipe, root: Path, skip_unreadable: bool) -> tuple[dict
     return images, counts | {"split": summary, "folders": classes, "names": flower_names(classes, root)}
 
 
+def load_last(out: Path) -> dict:
+    """Read the checkpoint to resume from. Raises UserError if it is damaged or was written by another version."""
+    last, types = load_checkpoint(out / "last.pt"), {"recipe": dict, "data": dict, "epoch": int, "history": list, "rng": list}
+    if not all(isinstance(last.get(name), kind) for name, kind in types.items()):
+        problem = f"{out / 'last.pt'} was not written by this version of the course"
+        raise UserError(f"{problem}: start again with another --out (an older best.pt can still be used to predict).")
+    return last
+
+
+def check_recipe(recipe: Recipe, last: dict, out: Path) -> None:
+    """Raise UserError if the run to resume had another recipe."""
+    for name, value in asdict(recipe).items() if last else ():
+        if last["recipe"].get(name) != value:
+            option = f"--{name.replace('_', '-')} {last['recipe'].get(name)}"
+            raise UserError(f"The run in {out} was started with {option}: resume it with the same options.")
+
+
 def pick_precision(recipe: Recipe, device: torch.device, last: dict) -> Recipe:
     """The recipe with "auto" replaced by the precision of the run to resume, or else by the faster one on this device."""
     if recipe.precision != "auto":
         return recipe
-    if "precision" in last.get("recipe", {}):
-        return replace(recipe, precision=last["recipe"]["precision"])
+    if last:
+        return replace(recipe, precision=last["recipe"].get("precision", "float32"))
     fast = broadcast_flag(choose_precision(device) is not None)
     return replace(recipe, precision="bfloat16" if fast else "float32")
 
@@ -178,22 +197,14 @@ def build_run(recipe: Recipe, data: dict, steps_per_epoch: int, device: torch.de
 
 
 def restore_run(run: Run, last: dict, out: Path) -> None:
-    """Continue from the files in `out`. Raises UserError if they belong to another recipe, other data or an older version."""
-    if not {"recipe", "data", "rng"} <= last.keys():
-        problem = f"{out / 'last.pt'} was not written by this version of the course"
-        raise UserError(f"{problem}: start again with another --out (an older best.pt can still be used to predict).")
-    for name, value in asdict(run.recipe).items():
-        if last["recipe"].get(name) != value:
-            option = f"--{name.replace('_', '-')} {last['recipe'].get(name)}"
-            raise UserError(f"The run in {out} was started with {option}: resume it with the same options.")
+    """Continue from last.pt and best.pt. Raises UserError if they belong to other data or not to each other."""
     if last["data"] != run.data:
-        raise UserError(
-            f"The run in {out} was started with other data: resume it with the same files, or choose another --out."
-        )
-    best = load_checkpoint(out / "best.pt") if (out / "best.pt").is_file() else {}
+        raise UserError(f"The run in {out} was started with other data: resume it with the same files.")
     try:
-        run.load_state_dict(last, best)
-    except (KeyError, RuntimeError, ValueError) as error:
+        run.load_state_dict(last, load_checkpoint(out / "best.pt") if (out / "best.pt").is_file() else {})
+    except UserError:
+        raise
+    except Exception as error:  # damaged values can make load_state_dict raise anything
         raise UserError(f"The files in {out} do not belong to one run: start again with another --out.") from error
 
 

@@ -56,7 +56,7 @@ def run_epoch(
     """
     device = next(model.parameters()).device
     train_mode(model) if optimizer else model.eval()
-    loss_sum, correct, seen = torch.zeros((), device=device), torch.zeros((), device=device), 0
+    loss_sum, correct, seen = torch.zeros((), device=device), 0, 0
     with torch.set_grad_enabled(optimizer is not None):
         for inputs, labels in progress(batches, label):
             inputs, labels = inputs.to(device), labels.to(device)
@@ -74,7 +74,7 @@ def run_epoch(
             loss_sum += loss.detach() * len(labels)
             correct += (logits.argmax(1) == labels).sum()
             seen += len(labels)
-    return loss_sum.item() / seen, correct.item() / seen, seen
+    return loss_sum.item() / seen, int(correct) / seen, seen
 
 
 def train_model(
@@ -167,7 +167,7 @@ def compute_features(
 
 def train_head(
     model: nn.Module, train_batches: Iterable, valid_batches: Iterable, num_epochs: int, *,
-    views: int = 4, lr: float = 1e-2, batch_size: int = 128, precision: torch.dtype | None = None, **options,
+    views: int = 2, lr: float = 1e-2, batch_size: int = 128, precision: torch.dtype | None = None, **options,
 ) -> History:  # fmt: skip
     """Train only the head, on features computed once for `views` augmented views of every image (a linear probe).
 

@@ -47,13 +47,16 @@ MEAN, STD = (torch.tensor(v).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD
 
 def test_the_images_of_every_split_and_class_are_found(tmp_path):
     root = make_data(tmp_path / "data", train=2, valid=1)
-    save(noisy((9, 9, 9)), root / "test" / "10" / "a.png")
+    save(noisy((9, 9, 9)), root / "test" / "without_labels.png")
     save(noisy((9, 9, 9)), root / "other" / "10" / "a.png")
+    assert list(find_images(root)) == ["train", "valid"]
+    for name in COLOURS:
+        save(noisy((9, 9, 9)), root / "test" / name / "a.png")
     found = find_images(root)
     assert list(found) == ["train", "valid", "test"]
     assert list(found["train"]) == ["1", "10", "2"]
     assert found["train"]["2"] == [root / "train" / "2" / name for name in ("00.png", "01.png")]
-    assert found["test"] == {"10": [root / "test" / "10" / "a.png"]}  # it may lack classes
+    assert found["test"] == {name: [root / "test" / name / "a.png"] for name in COLOURS}
 
 
 def _no_folder(root):
@@ -105,8 +108,14 @@ def _class_missing_from_train(root):
     return "'10'"
 
 
+def _class_missing_from_test(root):
+    """The labels of the other classes would shift."""
+    save(noisy(COLOURS["2"]), root / "test" / "2" / "a.png")
+    return "'1'"
+
+
 BAD_FOLDERS = [_no_folder, _a_file, _no_train, _no_valid, _no_classes, _empty_class, _empty_class_in_valid]
-BAD_FOLDERS += [_class_missing_from_valid, _class_missing_from_train]
+BAD_FOLDERS += [_class_missing_from_valid, _class_missing_from_train, _class_missing_from_test]
 
 
 @pytest.mark.parametrize("damage", BAD_FOLDERS, ids=lambda f: f.__name__[1:])
@@ -733,8 +742,9 @@ def test_the_summary_counts_every_split(tmp_path):
     assert summary["train"] == {"images": 16, "classes": 3, "fewest": 5, "most": 6}
     assert summary["valid"] == {"images": 6, "classes": 3, "fewest": 2, "most": 2}
     assert "test" not in summary
-    save(noisy((9, 9, 9), 8), root / "test" / "1" / "a.png")
-    assert split_summary(root, find_images(root))["test"] == {"images": 1, "classes": 1, "fewest": 1, "most": 1}
+    for i, name in enumerate(COLOURS):
+        save(noisy((9, 9, 9), 8 + i), root / "test" / name / "a.png")
+    assert split_summary(root, find_images(root))["test"] == {"images": 3, "classes": 3, "fewest": 1, "most": 1}
 
 
 def files_hash(root) -> str:

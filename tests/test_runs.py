@@ -1,7 +1,7 @@
 """The folder of a run: its lock, leftovers, and the advice after an interrupt."""
 
 import pytest
-from conftest import files_in, is_one_sentence
+from conftest import file_size_limit, files_in, is_one_sentence
 
 from helpers.base import UserError
 from helpers.runs import run_folder
@@ -59,6 +59,12 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, read_only_folder):
     (tmp_path / "file").write_text("not a folder")
     for out in (tmp_path / "file" / "run", tmp_path / "file", read_only_folder, read_only_folder / "run"):
         assert "not writable" in refused(out, resume=False)
+
+
+def test_a_full_disk_is_named_before_the_work(tmp_path):
+    with file_size_limit(1):
+        assert "free some space" in refused(tmp_path, resume=False)
+    assert files_in(tmp_path) == []
 
 
 def test_an_interrupt_or_a_failure_says_how_to_continue(tmp_path):

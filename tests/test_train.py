@@ -48,21 +48,15 @@ RECIPE = Recipe(
 SHORT = replace(RECIPE, head_epochs=1, full_epochs=1)
 
 
-@pytest.fixture(scope="module")
-def tiny_weights(tmp_path_factory) -> str:
-    """A weights file for the tiny network."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file({name: value for name, value in MODELS["tiny"]().state_dict().items() if not name.startswith("fc.")}, path)
-    return str(path)
-
-
 @pytest.fixture
-def changes(tiny_weights) -> dict:
+def changes(tmp_path) -> dict:
     """Another value for every setting of RECIPE and SHORT."""
+    weights = {name: value for name, value in MODELS["tiny"]().state_dict().items() if not name.startswith("fc.")}
+    save_file(weights, tmp_path / "tiny.safetensors")
     return {
-        "architecture": "mobilenet_v3_small", "weights": tiny_weights, "head_epochs": 2, "full_epochs": 5, "head_lr": 0.02,
-        "full_lr": 0.02, "scratch_lr": 0.2, "weight_decay": 0.01, "label_smoothing": 0.2, "ema_decay": 0.8, "views": 1,
-        "image_size": 40, "batch_size": 8, "precision": "bfloat16", "seed": 1,
+        "architecture": "mobilenet_v3_small", "weights": str(tmp_path / "tiny.safetensors"), "head_epochs": 2, "full_epochs": 5,
+        "head_lr": 0.02, "full_lr": 0.02, "scratch_lr": 0.2, "weight_decay": 0.01, "label_smoothing": 0.2, "ema_decay": 0.8,
+        "views": 1, "image_size": 40, "batch_size": 8, "precision": "bfloat16", "seed": 1,
     }  # fmt: skip
 
 
@@ -94,9 +88,10 @@ def out(whole, tmp_path) -> Path:
     return shutil.copytree(whole.out, tmp_path / "out")
 
 
-def tensors(state: dict, prefix: str = "") -> dict:
-    """The tensors whose names start with `prefix`, without it."""
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+def average_of(out: Path) -> dict:
+    """The moving average of the weights in last.pt."""
+    ema = load_checkpoint(out / "last.pt")["ema"]
+    return {name.removeprefix("module."): value for name, value in ema.items() if name != "n_averaged"}
 
 
 def start_of(recipe: Recipe) -> dict:
@@ -161,8 +156,7 @@ def test_after_every_epoch_the_best_checkpoint_contains_the_first_weights_with_t
         if source < 0:  # in the first phase only the head learns
             assert torch.equal(best["model"]["conv1.weight"], start_of(RECIPE)["conv1.weight"])
         else:
-            ema = tensors(load_checkpoint(whole.copies[source] / "last.pt")["ema"], "module.")
-            torch.testing.assert_close(best["model"], ema, rtol=0, atol=0)
+            torch.testing.assert_close(best["model"], average_of(whole.copies[source]), rtol=0, atol=0)
         sources.add(source)
     assert len(sources) > 1, "the best checkpoint was never replaced: the test needs other data"
     assert source < epoch, "the last epoch was the best: the test needs more epochs"
@@ -181,7 +175,7 @@ def test_a_worse_second_phase_leaves_the_best_checkpoint_of_the_first(flowers, t
 def test_the_validation_loss_is_that_of_the_moving_average_with_label_smoothing(whole, flowers):
     images, model = decode_split(flowers, "valid", 32), train.build_run(RECIPE, {"classes": 3}, 3, CPU).model.eval()
     for copy, row in zip(whole.copies, history_of(whole.out)[3:], strict=True):
-        model.load_state_dict(tensors(load_checkpoint(copy / "last.pt")["ema"], "module."))
+        model.load_state_dict(average_of(copy))
         with torch.no_grad():
             loss = F.cross_entropy(model(normalize_batch(images.pixels)), images.labels, label_smoothing=RECIPE.label_smoothing)
         assert row["valid_loss"] == pytest.approx(loss.item(), rel=1e-5)
@@ -245,8 +239,8 @@ def test_the_moving_average_includes_the_running_statistics_and_a_decay_of_0_mea
         torch.testing.assert_close(run.ema.module.bn1.running_mean, expected)
 
     train.train(replace(SHORT, ema_decay=0), flowers, tmp_path / "run")
-    last = load_checkpoint(tmp_path / "run" / "last.pt")
-    torch.testing.assert_close(tensors(last["ema"], "module."), last["model"], rtol=0, atol=0)
+    last = load_checkpoint(tmp_path / "run" / "last.pt")["model"]
+    torch.testing.assert_close(average_of(tmp_path / "run"), last, rtol=0, atol=0)
 
 
 def test_a_network_that_ends_in_one_linear_layer_can_be_trained_and_another_is_refused():
@@ -518,7 +512,10 @@ def test_resuming_from_a_damaged_or_foreign_file_is_refused(flowers, out, whole,
     last, best = (load_checkpoint(out / name) for name in ("last.pt", "best.pt"))
     other, old = {"something": "else"}, {"recipe": last["recipe"], "averaged": last["ema"], "model": last["model"]}
     contents = {
-        "last.pt": [other, old, last | {"optimizer": {}}, last | {"ema": {}}],
+        "last.pt": [
+            *(other, old, last | {"optimizer": {}}, last | {"ema": {}}, last | {"rng": []}, last | {"epoch": "two"}),
+            *(last | {name: None} for name in last),
+        ],
         "best.pt": [other, best | {"classes": ["1", "10", "3"]}],
     }
     for name, others in contents.items():
@@ -527,5 +524,7 @@ def test_resuming_from_a_damaged_or_foreign_file_is_refused(flowers, out, whole,
             (out / name).write_bytes(wrong) if isinstance(wrong, bytes) else save_checkpoint(out / name, wrong)
             refused(capsys, train.main(line(flowers, out, "--resume", full=4)), out)
         (out / name).write_bytes(content)
+    (out / "best.pt").unlink()
+    refused(capsys, train.main(line(flowers, out, "--resume", full=4)), out)
     save_checkpoint(out / "last.pt", old)
     refused(capsys, train.main(line(flowers, out, "--resume", full=4)), "not written by this version of the course", "--out")
