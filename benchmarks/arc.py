@@ -1,7 +1,7 @@
 """From scratch < frozen < fine-tuned, on the same data and budget: python -m benchmarks.arc [--data DIR]
 
-Each method makes ten passes over the training images: from scratch trains all layers; frozen trains the head, on features
-stored once; fine-tuned trains the head for two passes in that way, then all layers for eight.
+Each method makes ten passes over the training images: from scratch trains all layers; frozen trains the head, on
+precomputed features; fine-tuned trains the head for two passes in that way, then all layers for eight.
 """
 
 import argparse

@@ -92,7 +92,7 @@ def fastai(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
 
 
 def head_only(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
-    """As many epochs of the head as in the usual recipe, on stored features."""
+    """As many epochs of the head as in the usual recipe, on precomputed features."""
     return ours(root, weights, seed, head_epochs=HEAD_EPOCHS, full_epochs=0)
 
 
@@ -112,18 +112,18 @@ def one(name: str, root: Path, weights: str, seed: int) -> None:
     print(json.dumps({"curve": curve, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
-def seconds_to(curve: list, goal: float) -> float:
-    """When the curve first reaches the goal; infinity if it never does."""
-    return next((seconds for seconds, accuracy in curve if accuracy >= goal), float("inf"))
+def seconds_to(curve: list, target: float) -> float:
+    """When the curve first reaches the target; infinity if it never does."""
+    return next((seconds for seconds, accuracy in curve if accuracy >= target), float("inf"))
 
 
 def report(runs: dict[str, list[dict]]) -> None:
-    goals = [max(accuracy for _, accuracy in run["curve"]) for run in runs["usual recipe"]]
-    print("\nmean (min-max) over the seeds; the goal is the best accuracy of the usual recipe with the same seed")
-    print(f"{'':15}{'seconds to the goal':24}{'total seconds':24}{'best accuracy, %':24}peak memory, MB")
+    targets = [max(accuracy for _, accuracy in run["curve"]) for run in runs["usual recipe"]]
+    print("\nmean (min-max) over the seeds; the target is the best accuracy of the usual recipe with the same seed")
+    print(f"{'':15}{'seconds to the target':24}{'total seconds':24}{'best accuracy, %':24}peak memory, MB")
     reached = {}
     for name, results in runs.items():
-        reached[name] = [seconds_to(run["curve"], goal) for run, goal in zip(results, goals, strict=True)]
+        reached[name] = [seconds_to(run["curve"], target) for run, target in zip(results, targets, strict=True)]
         best = [100 * max(accuracy for _, accuracy in run["curve"]) for run in results]
         total, memory = [run["curve"][-1][0] for run in results], [run["memory"] for run in results]
         columns = "".join(f"{mean_min_max(values, 1):24}" for values in (reached[name], total, best))
@@ -131,13 +131,13 @@ def report(runs: dict[str, list[dict]]) -> None:
     for name in runs:
         if name != "helpers.train":
             ratios = [a / b for a, b in zip(reached[name], reached["helpers.train"], strict=True)]
-            print(f"{name} / helpers.train, seconds to the goal: {mean_min_max(ratios, 1)}")
+            print(f"{name} / helpers.train, seconds to the target: {mean_min_max(ratios, 1)}")
 
 
 def report_head(runs: dict[str, list[dict]]) -> None:
     pairs = zip(runs["usual recipe"], runs["head only"], strict=True)
     ratios = [usual["curve"][HEAD_EPOCHS - 1][0] / stored["curve"][-1][0] for usual, stored in pairs]
-    label = f"{HEAD_EPOCHS} epochs of the head, through the loader / on stored features"
+    label = f"{HEAD_EPOCHS} epochs of the head, through the loader / on precomputed features"
     print(f"{label}: {mean_min_max(ratios, 1)} times the seconds")
 
 

@@ -1,7 +1,7 @@
 """Augmentation of a whole batch at once, with a different random draw for every image.
 
 torchvision's transforms usually process one PIL image after another. Here crop, rotation, flip and zoom are one affine
-map per image, applied to the batch by one `grid_sample`; brightness, contrast, saturation, hue, grayscale and
+transform per image, applied to the batch by one `grid_sample`; brightness, contrast, saturation, hue, grayscale and
 normalization are one 3x4 color matrix per image. On two CPU cores that is several times faster; it also runs on a GPU.
 """
 
@@ -18,10 +18,10 @@ LUMA = torch.tensor([0.299, 0.587, 0.114])  # weights of ITU-R BT.601, as in Pil
 
 
 class AugmentConfig(NamedTuple):
-    """How strongly a batch is augmented. The parameters mean what they mean in torchvision; the defaults suit flowers."""
+    """How strongly a batch is augmented. Parameters as in torchvision's transforms; the defaults suit flowers."""
 
     scale: tuple[float, float] = (0.35, 1.0)  # fraction of the image's area that a crop keeps
-    ratio: float = 1.25  # largest change of the aspect ratio
+    ratio: float = 1.25  # the aspect ratio changes by factors from 1 / ratio to ratio
     degrees: float = 30.0  # largest rotation
     vertical_flip: float = 0.0  # probability; that of the horizontal flip is always 0.5
     brightness: float = 0.2  # factors from 1 - x to 1 + x, as for contrast and saturation
@@ -50,8 +50,8 @@ def random_affine(n: int, config: AugmentConfig, device: torch.device) -> Tensor
 
 
 def random_color(n: int, config: AugmentConfig, device: torch.device) -> tuple[Tensor, Tensor]:
-    """A random color map for each of n images: matrices (n, 3, 3) for values in [0, 1], and the factors (n,) of the image's
-    mean brightness that are added.
+    """A random color transform for each of n images: matrices (n, 3, 3) for values in [0, 1], and coefficients (n,) by
+    which the mean of each image is multiplied to give an additive offset.
     """
     luma, identity = LUMA.to(device).expand(3, 3), torch.eye(3, device=device)
     brightness = _uniform(n, 1 - config.brightness, 1 + config.brightness, device)
@@ -84,10 +84,10 @@ def augment_batch(
     config = config or AugmentConfig()
     mean, std = (torch.tensor(value, device=images.device) for value in (IMAGENET_MEAN, IMAGENET_STD))
     maps = random_affine(n, config, images.device)[part]
-    grid = F.affine_grid(maps, [len(images), 3, size, size], align_corners=False)
-    pixels = F.grid_sample(images.float(), grid, padding_mode="reflection", align_corners=False)
-    matrix, factor = (values[part] for values in random_color(n, config, images.device))
-    offset = (factor * images.float().mean((1, 2, 3)) / 255)[:, None, None]
+    grid, values = F.affine_grid(maps, [len(images), 3, size, size], align_corners=False), images.float()
+    pixels = F.grid_sample(values, grid, padding_mode="reflection", align_corners=False)
+    matrix, factor = (drawn[part] for drawn in random_color(n, config, images.device))
+    offset = (factor * values.mean((1, 2, 3)) / 255)[:, None, None]
     pixels = torch.baddbmm(offset, matrix / 255, pixels.flatten(2)).clamp_(0, 1)
     pixels = (pixels - mean.view(1, 3, 1)) / std.view(1, 3, 1)
     return pixels.view(len(images), 3, size, size)

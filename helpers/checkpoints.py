@@ -1,4 +1,8 @@
-"""Write, and safely read, checkpoints and weights files."""
+"""Write, and safely read, checkpoints and weights files.
+
+best.pt (save_model in helpers/prediction.py): the best weights with classes, names, image size and normalization.
+last.pt (Run.state_dict in helpers/train.py): everything that --resume needs besides best.pt.
+"""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Data-parallel training on several processes, started by torchrun.
+"""Data-parallel training with multiple processes, started by torchrun.
 
 Every process computes its shard of each batch: images number rank, rank + world size, rank + 2 * world size, ...
 DistributedDataParallel averages the gradients. With synchronized batch normalization, the result is that of one process
@@ -19,7 +19,7 @@ from helpers.base import UserError
 
 
 def get_rank_and_world_size() -> tuple[int, int]:
-    """The number of this process and how many there are; (0, 1) without torchrun."""
+    """The rank of this process and the world size; (0, 1) without torchrun."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 

@@ -21,7 +21,7 @@ from helpers.prediction import Predictor, load_model
 
 
 class InferenceModel(nn.Module):
-    """The whole path from pixels to probabilities: normalization, network, softmax."""
+    """The full inference pipeline, from pixels to probabilities: normalization, network, softmax."""
 
     mean: Tensor
     std: Tensor

@@ -1,6 +1,6 @@
 """Build networks, load weights into them, freeze them, and split them into backbone and head.
 
-To add a backbone, add it to MODELS, and the path of its last layer to HEADS.
+To add a backbone, add its constructor to MODELS, and its class name with the path of its last layer to HEADS.
 """
 
 import copy
@@ -104,7 +104,7 @@ def _imagenet_state(model_name: str) -> dict[str, Tensor]:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"The ImageNet weights could not be downloaded ({reason}): connect to a network once, copy "
+            f"The ImageNet weights could not be downloaded ({reason}): connect to the internet once, copy "
             f"{source.url} into {folder}, or use FLOWER_WEIGHTS=flora."
         ) from error
 

@@ -63,7 +63,7 @@ def load_model(path: Path) -> Predictor:
         inputs = (content["image_size"], tuple(content["mean"]), tuple(content["std"]))
         return Predictor(model.eval(), content["classes"], names, *inputs)
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not a model of this course ({reason}): use a best.pt written by helpers.train.") from error
 
 

@@ -25,21 +25,22 @@ def setting(default, help: str):
 class Recipe:
     """All settings of `helpers.train`. Raises UserError if a value is out of range.
 
-    First the head is trained on stored features (AdamW), then all layers (SGD with Nesterov momentum), each with a
-    one-cycle learning-rate schedule (Smith and Topin 2018). Validated and saved are the exponential moving average (EMA)
-    of the weights: it is good while the learning rate is still high, so fewer epochs suffice (Izmailov et al. 2018).
+    First the head is trained on precomputed features (AdamW with weight decay 1e-2), then all layers are fine-tuned (SGD
+    with Nesterov momentum), each with a one-cycle schedule of learning rate and momentum (Smith and Topin 2018). In
+    fine-tuning, an exponential moving average (EMA) of the weights is validated and saved: it performs well while the
+    learning rate is still high, so fewer epochs suffice (compare SWA, Izmailov et al. 2018).
     """
 
     architecture: str = setting("resnet18", "a key of helpers.models.MODELS")
     weights: str = setting(default_weights, "flora (bundled), imagenet, none or a file (default: FLOWER_WEIGHTS or flora)")
     head_epochs: int = setting(10, "epochs of the head alone")
-    full_epochs: int = setting(6, "epochs of all layers")
+    full_epochs: int = setting(6, "fine-tuning epochs (all layers)")
     head_lr: float = setting(1e-2, "peak learning rate of the head")
-    full_lr: float = setting(0.03, "peak learning rate of all layers, from pretrained weights")
-    scratch_lr: float = setting(0.1, "peak learning rate of all layers, from random weights")
-    weight_decay: float = setting(5e-4, "of all layers; biases and norms are not decayed")
-    label_smoothing: float = setting(0.1, "of the cross-entropy that trains all layers, from 0 to below 1")
-    ema_decay: float = setting(0.9, "decay per step of the weight average, from 0 (no average) to below 1")
+    full_lr: float = setting(0.03, "peak learning rate of fine-tuning pretrained weights")
+    scratch_lr: float = setting(0.1, "peak learning rate of training from random weights")
+    weight_decay: float = setting(5e-4, "of fine-tuning; biases and norms are not decayed")
+    label_smoothing: float = setting(0.1, "of the cross-entropy in fine-tuning, from 0 to below 1")
+    ema_decay: float = setting(0.9, "decay per step of the moving average (EMA) of the weights, from 0 (none) to below 1")
     views: int = setting(2, "augmented views of each image whose features train the head")
     image_size: int = setting(64, "pixels, at least 32")
     batch_size: int = setting(128, "images per step, at least 2")
@@ -67,7 +68,7 @@ class Recipe:
 
     @property
     def peak_lr(self) -> float:
-        """The peak learning rate of all layers."""
+        """The peak learning rate of fine-tuning or, without pretrained weights, of training from scratch."""
         return self.scratch_lr if self.weights == "none" else self.full_lr
 
 

@@ -14,7 +14,8 @@ from helpers.distributed import get_rank_and_world_size
 def run_folder(out: Path, resume: bool) -> Iterator[None]:
     """Lock and check the folder of a run; an interrupt or failure inside gets a note that says how to continue.
 
-    Raises UserError if there is nothing to resume, another run is in progress or finished, or the folder is not writable.
+    Raises UserError if there is nothing to resume, another process holds the lock, the folder already contains a run (and
+    resume is False), or it is not writable.
     """
     if resume and not (out / "last.pt").is_file():
         raise UserError(f"There is nothing to resume in {out}: omit --resume, or give the folder of the interrupted run.")
@@ -38,7 +39,7 @@ def locked(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise UserError(f"Another run is writing to {out}: wait for its end, or choose another --out.") from None
+        raise UserError(f"Another run is writing to {out}: wait for it to finish, or choose another --out.") from None
     except OSError as error:
         raise UserError(f"{out} is not writable ({error.strerror or error}): choose another --out.") from error
     try:

@@ -41,7 +41,7 @@ def measure_bfloat16_speedup() -> float:
 class Im2colConv2d(nn.Conv2d):
     """A convolution that computes small feature maps with one matmul (im2col, Chellapilla et al. 2006).
 
-    On the CPU, torch's own implementation spends more time on rearranging the many weights than on the products there
+    For such layers, PyTorch's CPU kernels spend more time reordering the weights than multiplying
     (benchmarks/small_maps.py).
     """
 

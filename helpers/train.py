@@ -1,7 +1,7 @@
 """Train a classifier on any data folder: python -m helpers.train --data DIR --out DIR
 
-First the head on stored features, then all layers, by the recipe in helpers/recipe.py. Writes best.pt (for
-helpers.predict), last.pt (for --resume), history.csv and metrics.json. On several processes:
+First the head on precomputed features, then all layers, by the recipe in helpers/recipe.py. Writes best.pt (for
+helpers.predict), last.pt (for --resume), history.csv and metrics.json. With multiple processes:
 torchrun --standalone --nproc-per-node=2 -m helpers.train --data DIR --out DIR
 """
 
@@ -61,7 +61,7 @@ def parse(arguments: list[str] | None) -> tuple[Recipe, argparse.Namespace]:
 
 @dataclass
 class Run:
-    """Everything that training changes; last.pt is its state_dict."""
+    """The state of a run. last.pt holds its state_dict; the best weights are only in best.pt."""
 
     recipe: Recipe
     data: dict  # what `load_images` says about the data; must be equal when the run is resumed
@@ -84,9 +84,9 @@ class Run:
         for name in ("model", "ema", "optimizer", "scheduler"):
             getattr(self, name).load_state_dict(state[name])
         self.epoch, self.history = state["epoch"], state["history"]
-        if self.history and best["classes"] != self.data["folders"]:
-            raise KeyError("best.pt was trained on other classes")
-        if best:
+        if self.history:  # else best.pt, if there is one, is a leftover
+            if best["classes"] != self.data["folders"]:
+                raise KeyError("best.pt was trained on other classes")
             self.best.state, self.best.accuracy = best["model"], best["valid_accuracy"]
         self.saved_accuracy = self.best.accuracy
         set_rng_state(state["rng"])
@@ -129,7 +129,9 @@ def load_images(recipe: Recipe, root: Path, skip_unreadable: bool) -> tuple[dict
     _, world_size = get_rank_and_world_size()
     if n_train < 2:
         raise UserError(f"{root / 'train'} contains a single image: training needs at least two.")
-    if recipe.batch_size % world_size or n_train < world_size:
+    if n_train < world_size:
+        raise UserError(f"{n_train} training images are too few for {world_size} processes: start fewer processes.")
+    if recipe.batch_size % world_size:
         shards = f"Batches of {recipe.batch_size} cannot be split over {world_size} processes"
         raise UserError(f"{shards}: choose a multiple of {world_size} as --batch-size.")
     summary, classes = split_summary(root, files), images["train"].classes
@@ -190,7 +192,7 @@ def build_run(recipe: Recipe, data: dict, steps_per_epoch: int, device: torch.de
         raise UserError(f"{recipe.architecture} does not end in a single linear layer: choose another --architecture.")
     model = use_im2col(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
     groups = parameter_groups(model, recipe.peak_lr, recipe.peak_lr, recipe.weight_decay)
-    optimizer = torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=0.9, nesterov=True)
+    optimizer = torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=0.9, nesterov=True)  # OneCycleLR cycles both
     scheduler = OneCycleLR(optimizer, recipe.peak_lr, total_steps=max(2, recipe.full_epochs * steps_per_epoch))
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
     return Run(recipe, data, model, ema, optimizer, scheduler)
@@ -209,7 +211,7 @@ def restore_run(run: Run, last: dict, out: Path) -> None:
 
 
 def train_head_phase(run: Run, loaders: dict[str, BatchLoader]) -> None:
-    """Train the head on stored features of the frozen backbone."""
+    """Train the head on precomputed features of the frozen backbone."""
     recipe = run.recipe
     if recipe.head_epochs:
         train_head(
@@ -241,7 +243,10 @@ def autocast_dtype(recipe: Recipe) -> torch.dtype | None:
 
 
 def save_run(run: Run, model: nn.Module, out: Path) -> None:
-    """Write best.pt if `model` has just become the best, then last.pt and history.csv; only rank 0 does."""
+    """Write best.pt if `model` is the new best, then last.pt and history.csv; only rank 0 writes.
+
+    model: after the head phase the plain network, then its EMA.
+    """
     if get_rank_and_world_size()[0] > 0:
         return
     if run.best.accuracy > run.saved_accuracy:

@@ -1,4 +1,4 @@
-"""The training loops: one epoch, a whole training with validation, and the head alone on stored features."""
+"""The training loops: one epoch, a whole training with validation, and the head alone on precomputed features."""
 
 import sys
 import time
@@ -74,7 +74,7 @@ def run_epoch(
             loss_sum += loss.detach() * len(labels)
             correct += (logits.argmax(1) == labels).sum()
             seen += len(labels)
-    return loss_sum.item() / seen, int(correct) / seen, seen
+    return loss_sum.item() / max(seen, 1), int(correct) / max(seen, 1), seen
 
 
 def train_model(
@@ -84,10 +84,10 @@ def train_model(
     best: BestWeights | None = None, history: History | None = None, first_epoch: int = 0, verbose: bool = True,
     after_epoch: Callable[[int], None] | None = None, catch_interrupt: bool = True,
 ) -> tuple[nn.Module, History]:  # fmt: skip
-    """Train on batches["train"], validate on batches["valid"] after every epoch, and end with the best weights.
+    """Train on batches["train"], validate on batches["valid"] after every epoch, then restore the best weights.
 
-    scheduler, step_scheduler: a schedule of this optimizer (else: ValueError), stepped after every "batch" or "epoch". ema:
-    if given, the average is validated and returned, not `model`. patience: early stopping after this many epochs without
+    scheduler, step_scheduler: an LR scheduler of this optimizer (else: ValueError), stepped after each "batch" or "epoch".
+    ema: if given, the average is validated and returned, not `model`. patience: early stopping after this many epochs without
     a new best. best, history: continue those of an earlier phase. first_epoch: for resuming. after_epoch(epoch): called
     after each. catch_interrupt: Ctrl-C ends the training with the best weights; if False, it raises KeyboardInterrupt.
     """
@@ -185,7 +185,7 @@ def train_head(
         "valid": BatchLoader(valid_features.to(device), valid_labels.to(device), 1024),
     }
     optimizer = torch.optim.AdamW(head.parameters(), lr=lr, weight_decay=1e-2)
-    scheduler = OneCycleLR(optimizer, lr, total_steps=max(1, num_epochs * len(loaders["train"])))
+    scheduler = OneCycleLR(optimizer, lr, total_steps=max(2, num_epochs * len(loaders["train"])))
     options |= {"scheduler": scheduler, "step_scheduler": "batch"}
     history = options.setdefault("history", [])
     first = len(history)

@@ -508,6 +508,13 @@ def test_resuming_with_other_data_is_refused(flowers, tmp_path, out):
         assert is_one_sentence(str(error.value))
 
 
+def test_a_best_file_left_over_from_another_run_is_not_adopted():
+    """Before its first epoch, a run without a head phase has no best weights."""
+    run = train.build_run(replace(RECIPE, head_epochs=0), {"classes": 3, "folders": ["1", "10", "2"]}, 2, CPU)
+    run.load_state_dict(run.state_dict(), {"model": {}, "classes": ["1", "10", "2"], "valid_accuracy": 0.9})
+    assert (run.best.accuracy, run.saved_accuracy, run.best.state) == (-1.0, -1.0, {})
+
+
 def test_resuming_from_a_damaged_or_foreign_file_is_refused(flowers, out, whole, capsys):
     last, best = (load_checkpoint(out / name) for name in ("last.pt", "best.pt"))
     other, old = {"something": "else"}, {"recipe": last["recipe"], "averaged": last["ema"], "model": last["model"]}
