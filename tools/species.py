@@ -1,8 +1,8 @@
 """The species table: one row for each of the 102 classes of Oxford-102, in the terms of a flora.
 
-A row says the name, the growth form (a function of `tools.forms`), its colours and the form's own numbers, and how the
+A row says the name, the growth form (a function of `tools.forms`), its colors and the form's own numbers, and how the
 plant is met: how many blooms in a picture, how far a bloom turns away from the looker, which leaves surround it.
-A colour string lists alternatives, separated by commas; each is "main tip base mark" in hex (left out: main again).
+A color string lists alternatives, separated by commas; each is "main tip base mark" in hex (left out: main again).
 """
 
 from typing import NamedTuple
@@ -13,20 +13,20 @@ from tools.forms import rgb
 
 
 class Setting(NamedTuple):
-    """How pictures of a species are taken: shares (0..1) of all pictures, and the spread of the exposure."""
+    """How pictures of a species are taken: fractions (0..1) of all pictures, and the spread of the exposure."""
 
-    views: dict  # name of a view (one bloom, one closer than the frame, a few, a flower bed, a field) -> share
+    views: dict  # name of a view (one bloom, one closer than the frame, a few, a flower bed, a field) -> fraction
     backlit: float  # the sun stands behind the flower
     sideways: float  # an open flower is seen from the side
     thicket: float  # leaves all around the bloom, not only along its stem
-    occluded: float  # a blurred leaf before everything
+    occluded: float  # a blurred leaf in front of everything
     exposure: float  # standard deviation of the logarithm of the exposure
-    strangers: int = 0  # most blooms of other species, sharp beside the labelled ones and as many blurred behind them
+    neighbors: float = 0.6  # blurred blooms of the same species behind
+    strangers: float = 0.15  # blurred blooms of another species behind
 
 
 # As people photograph a flower that they want to name: mostly one bloom, in good light.
-PORTRAITS = Setting({"portrait": 0.94, "macro": 0.0, "few": 0.06, "bed": 0.0, "field": 0.0}, 0.05, 0.02, 0.1, 0.03, 0.1)
-BORDER = PORTRAITS._replace(strangers=5)  # the same in a mixed border: other kinds stand around it
+PORTRAITS = Setting({"portrait": 0.7, "macro": 0.08, "few": 0.18, "bed": 0.04, "field": 0.0}, 0.15, 0.1, 0.3, 0.1, 0.12)
 
 
 class Species(NamedTuple):
@@ -34,20 +34,20 @@ class Species(NamedTuple):
 
     name: str
     form: str
-    colours: str
+    colors: str
     options: dict
     blooms: tuple = (1, 3)  # fewest and most labelled blooms in a picture
     tilt: tuple = (0, 50)  # degrees the bloom's axis leans away from the looker
     leaf: str = "lanceolate"
-    leaf_colour: str = "4f7d35"
+    leaf_color: str = "4f7d35"
     size: float = 1.0  # bloom radius relative to the usual one
     water: bool = False  # grows in water
-    setting: Setting = BORDER
+    setting: Setting = PORTRAITS
 
 
-def pick_colours(species: Species, rng: np.random.Generator) -> list:
-    """One of the species' colour sets with a little jitter: [main, tip, base, mark], linear RGB."""
-    choice = rng.choice(species.colours.split(",")).split()
+def pick_colors(species: Species, rng: np.random.Generator) -> list:
+    """One of the species' color sets with a little jitter: [main, tip, base, mark], linear RGB."""
+    choice = rng.choice(species.colors.split(",")).split()
     hues = [rgb(c) for c in choice] + [rgb(choice[0])] * (4 - len(choice))
     jitter = np.exp(rng.normal(0, 0.07, 3) + rng.normal(0, 0.08))
     return [np.clip(0.82 * h * jitter, 0, 0.9) for h in hues]
@@ -56,29 +56,29 @@ def pick_colours(species: Species, rng: np.random.Generator) -> list:
 def S(
     name,
     form,
-    colours,
+    colors,
     /,
     blooms=(1, 3),
     tilt=(0, 50),
     leaf="lanceolate",
-    leaf_colour="4f7d35",
+    leaf_color="4f7d35",
     size=1.0,
     water=False,
     **options,
 ):
-    return Species(name, form, colours, options, blooms, tilt, leaf, leaf_colour, 1.2 * size, water)
+    return Species(name, form, colors, options, blooms, tilt, leaf, leaf_color, 1.2 * size, water)
 
 
 def stamens(n, length=0.4, **options):
     return ("stamens", dict(n=n, length=length, **options))
 
 
-def disc(radius, colour, **options):
-    return ("disc", dict(radius=radius, colour=colour, **options))
+def disc(radius, color, **options):
+    return ("disc", dict(radius=radius, color=color, **options))
 
 
-def throat(radius, colour, **options):
-    return ("throat", dict(radius=radius, colour=colour, **options))
+def eye(radius, color, **options):
+    return ("eye", dict(radius=radius, color=color, **options))
 
 
 def pistil(**options):
@@ -94,10 +94,10 @@ def small(petals_, shape="obovate", **options):
 def pansy_pieces(upper, side, lower):
     face = dict(base_reach=0.3, veins=5, vein=0.9)
     return [
-        dict(at=-112, length=0.9, width=0.52, shape="orbicular", twin=False, colour=upper, bias=-0.2),
-        dict(at=-68, length=0.9, width=0.52, shape="orbicular", colour=upper, bias=-0.25),
-        dict(at=8, length=0.85, width=0.48, shape="orbicular", twin=True, colour=side, **face),
-        dict(at=90, length=0.95, width=0.62, shape="obcordate", colour=lower, bias=0.1, blotch=0.7, blotch_at=0.3, **face),
+        dict(at=-112, length=0.9, width=0.52, shape="orbicular", twin=False, color=upper),
+        dict(at=-68, length=0.9, width=0.52, shape="orbicular", color=upper),
+        dict(at=8, length=0.85, width=0.48, shape="orbicular", twin=True, color=side, **face),
+        dict(at=90, length=0.95, width=0.62, shape="obcordate", color=lower, blotch=0.7, blotch_at=0.3, **face),
     ]
 
 
@@ -116,156 +116,156 @@ def orchid_pieces(
     column="f4f0e0",
 ):
     return [
-        dict(at=-90, length=1.0, width=sepal_width, shape="elliptic", colour=sepal, bias=-0.3),
-        dict(at=50, length=0.95, width=sepal_width, shape="elliptic", colour=sepal, bias=-0.3, twin=True),
-        dict(at=-14, length=1.0, width=petal_width, shape=petal_shape, colour=petal, twin=True),
-        dict(at=90, length=lip_length, width=lip_width, shape=lip_shape, colour=lip, bias=0.3, elevation=30, fringe=lip_frill, teeth=5, wave=lip_frill / 2, bend=0.4, base_reach=0.5),
-        dict(at=25, length=0.26, width=0.13, shape="orbicular", colour=lip, bias=0.4, elevation=55, twin=True),
-        dict(at=90, length=0.2, width=0.08, shape="oblong", colour=column, bias=0.6, elevation=40, radius=-0.05),
+        dict(at=-90, length=1.0, width=sepal_width, shape="elliptic", color=sepal),
+        dict(at=50, length=0.95, width=sepal_width, shape="elliptic", color=sepal, twin=True),
+        dict(at=-14, length=1.0, width=petal_width, shape=petal_shape, color=petal, twin=True),
+        dict(at=90, length=lip_length, width=lip_width, shape=lip_shape, color=lip, elevation=30, fringe=lip_frill, teeth=5, ruffle=lip_frill, bend=0.72, base_reach=0.5),
+        dict(at=25, length=0.26, width=0.13, shape="orbicular", color=lip, elevation=55, twin=True),
+        dict(at=90, length=0.2, width=0.08, shape="oblong", color=column, elevation=40, radius=-0.05),
     ]  # fmt: skip
 
 
 def iris_pieces(fall, standard, beard):
-    petal = dict(shape="obovate", wave=0.05)
-    veined = petal | dict(colour=fall, veins=9, vein=0.6)
+    petal = dict(shape="obovate", ruffle=0.11)
+    veined = petal | dict(color=fall, veins=9, vein=0.6)
     return [
-        dict(at=-90, length=1.15, width=0.44, colour=standard, elevation=25, bias=-0.1, **petal),
-        dict(at=-68, length=1.15, width=0.4, colour=standard, elevation=35, bend=-0.3, twin=True, **petal),
-        dict(at=32, length=1.1, width=0.44, twin=True, elevation=0, bend=0.5, bias=0.1, **veined),
-        dict(at=90, length=1.25, width=0.5, elevation=20, bend=0.5, bias=0.2, **veined),
-        dict(at=90, length=0.5, width=0.07, shape="linear", colour=beard, elevation=24, bias=0.4, texture=0.8),
-        dict(at=32, length=0.45, width=0.06, shape="linear", colour=beard, twin=True, elevation=5, bias=0.3, texture=0.8),
+        dict(at=-90, length=1.15, width=0.44, color=standard, elevation=25, **petal),
+        dict(at=-68, length=1.15, width=0.4, color=standard, elevation=35, bend=-0.54, twin=True, **petal),
+        dict(at=32, length=1.1, width=0.44, twin=True, elevation=0, bend=0.9, **veined),
+        dict(at=90, length=1.25, width=0.5, elevation=20, bend=0.9, **veined),
+        dict(at=90, length=0.5, width=0.07, shape="linear", color=beard, elevation=24, texture=0.8),
+        dict(at=32, length=0.45, width=0.06, shape="linear", color=beard, twin=True, elevation=5, texture=0.8),
     ]
 
 
 PEA = [
-    dict(at=-90, length=0.95, width=0.85, shape="fan", notch=0.12, wave=0.06, bias=-0.2, elevation=15, veins=9, vein=0.25),
-    dict(at=62, length=0.72, width=0.36, shape="obovate", colour=1, twin=True, elevation=35, bias=0.1, wave=0.04),
-    dict(at=90, length=0.45, width=0.16, shape="ovate", colour=2, elevation=50, bias=0.4),
+    dict(at=-90, length=0.95, width=0.85, shape="fan", notch=0.12, ruffle=0.13, elevation=15, veins=9, vein=0.25),
+    dict(at=62, length=0.72, width=0.36, shape="obovate", color=1, twin=True, elevation=35, ruffle=0.088),
+    dict(at=90, length=0.45, width=0.16, shape="ovate", color=2, elevation=50),
 ]
 SNAP = [
-    dict(at=-60, length=0.75, width=0.42, shape="orbicular", elevation=30, twin=True, bend=0.3),
-    dict(at=40, length=0.7, width=0.36, shape="orbicular", twin=True, elevation=20, bend=0.4, bias=0.15),
-    dict(at=90, length=0.75, width=0.38, shape="orbicular", elevation=20, bend=0.4, bias=0.2),
-    dict(at=90, length=0.34, width=0.3, shape="orbicular", colour=2, elevation=55, bias=0.5),
+    dict(at=-60, length=0.75, width=0.42, shape="orbicular", elevation=30, twin=True, bend=0.54),
+    dict(at=40, length=0.7, width=0.36, shape="orbicular", twin=True, elevation=20, bend=0.72),
+    dict(at=90, length=0.75, width=0.38, shape="orbicular", elevation=20, bend=0.72),
+    dict(at=90, length=0.34, width=0.3, shape="orbicular", color=2, elevation=55),
 ]
 HOOD = [
     dict(at=90, length=0.7, width=0.28, shape="elliptic", elevation=10, twin=False),
     dict(at=40, length=0.75, width=0.38, shape="orbicular", elevation=25, twin=True),
-    dict(at=-90, length=1.05, width=0.52, shape="bell", elevation=40, bias=0.3, cup=1.0, radius=-0.2, tip=1.0),
+    dict(at=-90, length=1.3, width=0.5, shape="orbicular", elevation=62, cup=1.5, bend=-1.7, radius=0.25, height=-0.1),
 ]
 GINGER = [
-    dict(at=-60, length=0.7, width=0.3, shape="ovate", twin=True, colour=1),
-    dict(at=90, length=0.9, width=0.45, shape="fan", colour=1, notch=0.2, bias=0.2, elevation=20, bend=0.3),
-    dict(at=-90, length=0.8, width=0.3, shape="ovate", colour=1),
+    dict(at=-60, length=0.7, width=0.3, shape="ovate", twin=True, color=1),
+    dict(at=90, length=0.9, width=0.45, shape="fan", color=1, notch=0.2, elevation=20, bend=0.54),
+    dict(at=-90, length=0.8, width=0.3, shape="ovate", color=1),
 ]
 LILY = dict(petals_=3, layers=2, inner_length=1.0, shape="elliptic", elevation=20, inner_elevation=20, uneven=0.03)
-DAISY = dict(shape="oblong", elevation=2, inner_elevation=8, inner_length=0.92, bend=0.08, eye=0.12)
+DAISY = dict(shape="oblong", elevation=2, inner_elevation=8, inner_length=0.92, bend=0.14, eye=0.12)
 
 SPECIES: dict[int, Species] = {
-    1: S("pink primrose", "open_flower", "f2b8d0 f8d4e2 f4f2b8 d878a8", petals_=4, shape="obcordate", width=0.62, notch=0.08, veins=9, vein=0.35, base_reach=0.35, elevation=18, centre=[stamens(8, 0.4, colour="f0e070"), pistil(lobes=4, colour="f4f4c0", lobe_length=0.2)]),
+    1: S("pink primrose", "open_flower", "f2b8d0 f8d4e2 f4f2b8 d878a8", petals_=4, shape="obcordate", width=0.62, notch=0.08, veins=9, vein=0.35, base_reach=0.35, elevation=18, centre=[stamens(8, 0.4, color="f0e070"), pistil(lobes=4, color="f4f4c0", lobe_length=0.2)]),
     2: S("hard-leaved pocket orchid", "parts", "e8d8a8 f4eed8 b06888 8a3a50,f0e8d0 f4f0e0 b87090 7a3048", tilt=(0, 30), pieces=[
-        dict(at=-90, length=0.85, width=0.5, shape="orbicular", bias=-0.3, veins=7, vein=0.5), dict(at=95, length=0.6, width=0.35, shape="elliptic", bias=-0.4),
-        dict(at=-8, length=1.0, width=0.48, shape="orbicular", twin=True, veins=7, vein=0.7), dict(at=90, length=0.85, width=0.42, shape="orbicular", colour="e8a0b0", bias=0.4, elevation=25, cup=1.3, gloss=0.25),
-        dict(at=90, length=0.3, width=0.2, shape="orbicular", colour="f0f0e0", bias=0.6, elevation=20)]),
-    3: S("canterbury bells", "spike", "8a78d0 a89ae8 c8c0f0 604aa0,e8a8c8 f4c8dc f8e0e8 c078a0,f0eef8 ffffff e8f0e0 c8c8d8", floret=("bell", dict(length=0.95, width=0.5, flare=0.4, mouth="b8a8e8")), n=9, floret_size=0.75, radius=0.35, length=2.2, buds=0.12, taper=0.3, blooms=(1, 2)),
+        dict(at=-90, length=0.85, width=0.5, shape="orbicular", veins=7, vein=0.5), dict(at=95, length=0.6, width=0.35, shape="elliptic"),
+        dict(at=-8, length=1.0, width=0.48, shape="orbicular", twin=True, veins=7, vein=0.7), dict(at=90, length=0.85, width=0.42, shape="orbicular", color="e8a0b0", elevation=25, cup=1.3, gloss=0.25),
+        dict(at=90, length=0.3, width=0.2, shape="orbicular", color="f0f0e0", elevation=20)]),
+    3: S("canterbury bells", "spike", "8a78d0 a89ae8 c8c0f0 604aa0,e8a8c8 f4c8dc f8e0e8 c078a0,f0eef8 ffffff e8f0e0 c8c8d8", floret=("urn", dict(length=1.7, radius=0.15, rise=32, bend=-1.15, curl=1.9, lobes=5, depth=0.14, veins=3, vein=0.2)), n=10, floret_size=0.5, radius=0.36, length=2.3, buds=0.15, taper=0.25, droop=-0.15, bracts=0.5, blooms=(1, 2)),
     4: S("sweet pea", "spike", "e878b0 f4b0d0 f8d8e8 c04888,b070c8 d0a0e0 e8d0f0 8040a0,e84a60 f48090 f8b0b8 a82038,f4e4ec fcf4f8 f8f0e8 e0b0c8", floret=("parts", dict(pieces=PEA)), n=5, floret_size=0.85, radius=0.4, length=1.7, buds=0.1, taper=0.15, blooms=(1, 3), leaf="elliptic"),
     5: S("english marigold", "open_flower", "f5a010 f8b830,f8c818 fcd850,f08010 f89a28", petals_=24, layers=3, width=0.11, **DAISY, fringe=0.04, centre=[disc(0.24, "c87010", rim="f0a020", dome=0.5)], leaf="oblong"),
-    6: S("tiger lily", "open_flower", "f07a20 f89a40 e88820 401810", **(LILY | dict(width=0.22, bend=0.9, elevation=35, inner_elevation=38)), spots=3.2, spot=1.0, length=1.15, centre=[stamens(6, 1.0, colour="7a3010", filament="e8a850", spread=45, tip=0.07, bend=0.2), pistil(colour="c88040", height=0.5)], leaf="linear"),
+    6: S("tiger lily", "open_flower", "f07a20 f89a40 e88820 401810", **(LILY | dict(width=0.22, bend=1.6, elevation=35, inner_elevation=38)), spots=3.2, spot=1.0, length=1.15, centre=[stamens(6, 1.0, color="7a3010", filament="e8a850", spread=45, tip=0.07, bend=0.36), pistil(color="c88040", height=0.5)], leaf="linear"),
     7: S("moon orchid", "parts", "fbf8fc ffffff f4e8b0 f0c840,f4eef8 fcf8ff f0e0a0 e8b840", pieces=orchid_pieces(0, 0.72, 0, 0.42, "f8e8b8", 0.5, 0.24, "cordate"), veins=9, vein=0.08, blooms=(1, 5), tilt=(0, 35), leaf="oblong"),
     8: S("bird of paradise", "bird", "f58a18 f8a830 e87810 3848b8", blooms=(1, 2), tilt=(0, 10), leaf="oblong", size=1.15),
     9: S("monkshood", "spike", "5048b0 7068c8 8078d0 302878,6a58c0 8878d8 9088d8 403090", floret=("parts", dict(pieces=HOOD)), n=17, floret_size=0.5, radius=0.3, length=2.5, buds=0.2, blooms=(1, 2), leaf="acuminate"),
-    10: S("globe thistle", "brush", "6a80c8 a8b8e8 5a78a0,5870c0 98a8e0 486898", n=210, length=0.68, spread=178, thin=0.05, body="5a7098", body_size=0.3, shape="lanceolate", body_scales=0, leaf="acuminate", leaf_colour="6a8a60", tilt=(20, 80)),
-    11: S("snapdragon", "spike", "e85890 f490b8 f8e060 c03068,f4d040 f8e070 f8b030 d0a020,f4f0f0 ffffff f8e880 d8d0c8,c82840 e05068 f8d060 901828,f49868 f8b890 f8e070 d87048", floret=("parts", dict(pieces=SNAP)), n=16, floret_size=0.52, radius=0.33, length=2.4, buds=0.25, bud_colour="a8b868", blooms=(1, 2), taper=0.6),
+    10: S("globe thistle", "cluster", "5a70c0 98a8e0 48609a,5068b8 8898d8 405890", floret=small(5, "linear", width=0.13, elevation=35, length=1.1, calyx=0.3, bend=0.6), n=120, floret_size=0.2, radius=0.82, dome=1.0, spread=160, stand=0.0, core="5a6a98", leaf="lobed", leaf_color="6a8a60", tilt=(20, 80)),
+    11: S("snapdragon", "spike", "e85890 f490b8 f8e060 c03068,f4d040 f8e070 f8b030 d0a020,f4f0f0 ffffff f8e880 d8d0c8,c82840 e05068 f8d060 901828,f49868 f8b890 f8e070 d87048", floret=("parts", dict(pieces=SNAP)), n=16, floret_size=0.52, radius=0.33, length=2.4, buds=0.25, bud_color="a8b868", blooms=(1, 2), taper=0.6),
     12: S("colt's foot", "open_flower", "f8d018 fce050", petals_=36, layers=3, width=0.035, **(DAISY | dict(shape="linear")), centre=[disc(0.26, "e8a810", seeds=50, dome=0.3)], leaf="cordate", blooms=(1, 5), size=0.8),
-    13: S("king protea", "brush", "f0d8dc fcf4f4 e8b8c0", n=130, length=0.75, spread=48, thin=0.04, inner=0.15, body_size=0, bracts=34, bract_colour="d86888", bract_length=1.15, bract_width=0.13, bract_elevation=28, tilt=(0, 55), leaf="obovate", size=1.1, blooms=(1, 1)),
-    14: S("spear thistle", "brush", "b048a0 d078c0 c890c0,a03890 c868b8 c080b8", n=130, length=0.75, spread=52, thin=0.022, body="6a8050", body_size=0.5, body_scales=60, tilt=(30, 85), leaf="acuminate", leaf_colour="5a7a48"),
+    13: S("king protea", "brush", "f4dce0 fcf4f4 e8b8c0", n=190, length=0.72, spread=42, thin=0.022, inner=-0.25, bend=-0.1, heart=0.5, body_size=0, bracts=44, bract_color="d87890", bract_tip="f4d0d0", bract_length=(1.2, 0.95), bract_width=0.14, bract_elevation=(18, 62), bract_shape="lanceolate", tilt=(0, 60), leaf="elliptic", size=1.1, blooms=(1, 1)),
+    14: S("spear thistle", "brush", "b048a0 d078c0 c890c0,a03890 c868b8 c080b8", n=130, length=0.75, spread=52, thin=0.022, body="6a8050", body_size=0.5, body_scales=60, tilt=(30, 85), leaf="acuminate", leaf_color="5a7a48"),
     15: S("yellow iris", "parts", "f4d020 f8e050 e8b818 a06818", pieces=iris_pieces(0, 0, "c89018"), leaf="linear", tilt=(0, 30), water=True),
-    16: S("globe-flower", "open_flower", "f4d820 f8e850 e0c018", petals_=13, layers=1, spiral=True, shape="orbicular", width=0.56, elevation=50, inner_elevation=84, inner_length=0.9, bend=-0.55, length=0.9, leaf="acuminate"),
-    17: S("purple coneflower", "open_flower", "d070b0 e090c8 c060a0 b05090,c860a8 d888c0 b85098 a04888", petals_=15, width=0.13, **(DAISY | dict(elevation=-18, bend=0.35)), veins=3, vein=0.3, notch=0.05, centre=[disc(0.36, "e07828", rim="5a2818", dome=0.85, seeds=120)], tilt=(15, 70)),
-    18: S("peruvian lily", "cluster", "f08068 f8b098 f8d870 6a2020,f8c8d0 fce0e4 f8e080 8a3040,f4c040 f8d870 f8e890 802810", floret=("open_flower", dict(LILY, width=0.27, spots=1.3, spot=0.9, base_reach=0.6, elevation=35, inner_elevation=35, bend=0.3, centre=[stamens(5, 0.6, colour="806040", spread=30)])), n=5, floret_size=0.62, radius=0.75, spread=65),
-    19: S("balloon flower", "open_flower", "7068d0 8a84e0 a8a0e8 4a40a8", petals_=5, shape="ovate", width=0.5, elevation=12, veins=8, vein=0.55, bend=0.1, centre=[pistil(colour="e8e8f8", lobes=5, lobe_length=0.18, height=0.25)], leaf="ovate"),
+    16: S("globe-flower", "open_flower", "f4d820 f8e850 e0c018", petals_=13, spiral=True, shape="orbicular", width=0.6, elevation=25, inner_elevation=52, inner_length=0.95, bend=-1.7, cup=0.8, length=1.25, eye=0.22, tilt=(20, 75), leaf="maple"),
+    17: S("purple coneflower", "open_flower", "d070b0 e090c8 c060a0 b05090,c860a8 d888c0 b85098 a04888", petals_=15, width=0.13, **(DAISY | dict(elevation=-18, bend=0.63)), veins=3, vein=0.3, notch=0.05, centre=[disc(0.36, "e07828", rim="5a2818", dome=0.85, seeds=120)], tilt=(15, 70)),
+    18: S("peruvian lily", "cluster", "f08068 f8b098 f8d870 6a2020,f8c8d0 fce0e4 f8e080 8a3040,f4c040 f8d870 f8e890 802810", floret=("open_flower", dict(LILY, width=0.27, spots=1.3, spot=0.9, base_reach=0.6, elevation=35, inner_elevation=35, bend=0.54, centre=[stamens(5, 0.6, color="806040", spread=30)])), n=5, floret_size=0.62, radius=0.75, spread=65),
+    19: S("balloon flower", "open_flower", "7068d0 8a84e0 a8a0e8 4a40a8", petals_=5, shape="ovate", width=0.5, elevation=12, veins=8, vein=0.55, bend=0.18, centre=[pistil(color="e8e8f8", lobes=5, lobe_length=0.18, height=0.25)], leaf="ovate"),
     20: S("giant white arum lily", "arum", "f8f6ee ffffff e8f0c8 d8d8b8", leaf="cordate", size=0.95),
-    21: S("fire lily", "open_flower", "e83818 f8a020 f8c030,f05020 f8b838 f8d048", **(LILY | dict(shape="linear", width=0.11, bend=0.75, elevation=42, inner_elevation=45)), wave=0.22, tip_reach=0.0, rim=1.0, base_reach=0.6, length=1.15, centre=[stamens(6, 0.8, colour="b06820", filament="f0c868", spread=85)], leaf="linear"),
-    22: S("pincushion flower", "open_flower", "a090d8 beb0ea,c8a8e0 dcc8f0,8098d8 a0b4e8", petals_=14, layers=2, shape="fan", width=0.2, fringe=0.12, wave=0.06, elevation=5, inner_length=0.7, centre=[disc(0.42, "d8d0f0", rim="b8a8e0", dome=0.4, seeds=60), stamens(22, 0.5, colour="f0e8f8", filament="c8b8e8", spread=60, ring=0.12)], tilt=(5, 60)),
-    23: S("fritillary", "bell", "8a3858 a85070 703048 e0b8c0,a05068 b86880 884058 e8c8cc", length=1.45, width=0.6, lobes=6, flare=-0.35, lobe_length=0.4, mouth="502030", checks=9, tilt=(70, 98), leaf="linear", blooms=(1, 2), calyx=False),
-    24: S("red ginger", "spike", "d82838 e84858 b81828,e04858 f07080 c03040", floret=("parts", dict(pieces=[dict(at=90, length=0.85, width=0.42, shape="ovate", elevation=35, bend=-0.25, cup=0.9, gloss=0.2)])), n=34, floret_size=0.55, radius=0.16, length=2.3, buds=0.03, taper=0.45, leaf="oblong", blooms=(1, 2)),
-    25: S("grape hyacinth", "spike", "4850b8 6a74d0 8890d8 283080,5058c8 7078d8 98a0e0 303890", floret=("bell", dict(length=0.75, width=0.4, lobes=6, flare=0.2, mouth="e0e4f8", calyx=False)), n=46, floret_size=0.34, radius=0.24, length=1.8, droop=0.5, buds=0.12, taper=0.6, blooms=(1, 5), leaf="linear"),
-    26: S("corn poppy", "open_flower", "d82818 e84028 b81810 180808,e83820 f05030 c02818 180808", petals_=4, shape="fan", width=0.8, elevation=22, wave=0.05, blotch=0.9, blotch_at=0.12, bend=0.1, texture=0.2, centre=[stamens(34, 0.32, colour="281828", filament="301828"), pistil(radius=0.12, colour="90a860")], leaf="acuminate"),
-    27: S("prince of wales feathers", "plume", "c82850 e04870,d83888 e868a8,f0a020 f8c040,e04020 f06838", blooms=(1, 4), tilt=(0, 10), leaf="ovate"),
-    28: S("stemless gentian", "open_flower", "3040c0 5060d8 2838a0 182070,3850d0 5870e0 3040b0 202878", petals_=5, shape="ovate", width=0.58, elevation=30, tube=1.3, spots=1.8, spot=0.5, base_reach=0.4, centre=[throat(0.3, "8898c8"), pistil(colour="e8f0e0", lobes=2, lobe_length=0.12)], tilt=(0, 60)),
-    29: S("artichoke", "brush", "8858c0 a880d8 9868c8", n=110, length=0.6, spread=40, thin=0.02, body_size=0.35, body="7a8a60", bracts=42, bract_colour="7a9060", bract_length=0.85, bract_width=0.26, bract_elevation=42, bract_shape="ovate", tilt=(20, 75), leaf_colour="8a9a80", leaf="acuminate", blooms=(1, 2)),
+    21: S("fire lily", "open_flower", "e83818 f8a020 f8c030,f05020 f8b838 f8d048", **(LILY | dict(shape="linear", width=0.11, bend=1.4, elevation=42, inner_elevation=45)), ruffle=0.48, tip_reach=0.0, rim=1.0, base_reach=0.6, length=1.15, centre=[stamens(6, 0.8, color="b06820", filament="f0c868", spread=85)], leaf="linear"),
+    22: S("pincushion flower", "open_flower", "a090d8 beb0ea,c8a8e0 dcc8f0,8098d8 a0b4e8", petals_=14, layers=2, shape="fan", width=0.2, fringe=0.12, ruffle=0.13, elevation=5, inner_length=0.7, centre=[disc(0.42, "d8d0f0", rim="b8a8e0", dome=0.4, seeds=60), stamens(22, 0.5, color="f0e8f8", filament="c8b8e8", spread=60, ring=0.12)], tilt=(5, 60)),
+    23: S("fritillary", "urn", "8a3858 a85070 703048 e0b8c0,a05068 b86880 884058 e8c8cc", length=1.9, radius=0.12, rise=12, bend=-1.75, curl=0.45, lobes=6, depth=0.2, pointed=False, checks=10, tilt=(70, 105), leaf="linear", blooms=(1, 2), calyx=False),
+    24: S("red ginger", "cone", "d82838 e84858 b81828,e04858 f07080 c03040", n=44, height=2.2, radius=(0.12, 0.05), length=(0.6, 0.34), width=(0.28, 0.16), elevation=(42, 78), bend=-0.35, gloss=0.35, leaf="oblong", blooms=(1, 2)),
+    25: S("grape hyacinth", "spike", "4850b8 6a74d0 8890d8 283080,5058c8 7078d8 98a0e0 303890", floret=("urn", dict(length=1.7, radius=0.1, rise=5, bend=-2.5, curl=1.2, lobes=6, depth=0.1, tip_reach=0.14, calyx=False)), tips="f0f0f8", n=52, floret_size=0.17, radius=0.26, length=1.9, droop=0.4, buds=0.12, taper=0.5, blooms=(1, 5), leaf="linear"),
+    26: S("corn poppy", "open_flower", "d82818 e84028 b81810 180808,e83820 f05030 c02818 180808", petals_=4, shape="fan", width=0.8, elevation=22, ruffle=0.11, blotch=0.9, blotch_at=0.12, bend=0.18, texture=0.2, centre=[stamens(34, 0.32, color="281828", filament="301828"), pistil(radius=0.12, color="90a860")], leaf="acuminate"),
+    27: S("prince of wales feathers", "plume", "c82850 e04870,d83888 e868a8,f0a020 f8c040,e04020 f06838", blooms=(1, 4), leaf="ovate"),
+    28: S("stemless gentian", "trumpet", "2838b8 4858d0 3040b0 182070,3048c8 5068d8 3848b8 202878", tube=1.2, tube_width=0.34, limb=0.62, elevation=22, bend=0.5, lobes=5, depth=0.42, pointed=True, spots=1.6, spot=0.5, throat="8090c0", throat_reach=0.3, centre=[pistil(color="e8f0e0", lobes=2, lobe_length=0.12, height=0.1)], tilt=(0, 60)),
+    29: S("artichoke", "brush", "8858c0 a880d8 9868c8", n=150, length=0.75, spread=45, thin=0.016, body_size=0.85, body="7a8e62", body_scales=58, scale_shape="ovate", scale_size=1.5, tilt=(35, 80), leaf_color="8a9a80", leaf="lobed", blooms=(1, 2)),
     30: S("sweet william", "cluster", "d03068 e87098 f8f0f4 801838,b01838 c83050 f4d8e0 600818,f4b0c8 f8d8e4 c83060 a02048,e85070 f8f4f8 fcf8fa b82848", floret=small(5, "fan", width=0.55, fringe=0.1, base_reach=0.35, tip_reach=0.25, blotch=0.6, blotch_at=0.35), n=24, floret_size=0.29, radius=1.0, dome=0.6),
-    31: S("carnation", "open_flower", "e86090 f08cb0,d02840 e04860,f8f0f0 ffffff,f4b8c8 f8d0dc,f4e0d0 e05070", petals_=26, spiral=True, shape="fan", width=0.42, fringe=0.14, teeth=7, wave=0.08, elevation=5, inner_elevation=75, inner_length=0.6, bend=0.2, leaf="linear", leaf_colour="7a9a88"),
-    32: S("garden phlox", "cluster", "d868b0 e890c8 b03888,f0e8f4 fcf8fc d860a0,b070c8 c890d8 8040a0,f07890 f8a0b0 c03058", floret=small(5, "orbicular", width=0.48, base_reach=0.28, centre=[throat(0.1, "f0d8a0")]), n=24, floret_size=0.3, radius=0.95, dome=0.75),
-    33: S("love in the mist", "open_flower", "7090d8 90b0e8 b8d0f0 5070b8,e8eef8 fafcff d0e0f0 a0b8d8", petals_=7, layers=2, shape="acuminate", width=0.26, veins=5, vein=0.3, inner_length=0.8, centre=[pistil(radius=0.16, colour="90b070", lobes=6, lobe_length=0.32, height=0.25), stamens(22, 0.35, colour="6070a0")], sepals=16, sepal_colour="7aa058", leaf="linear"),
+    31: S("carnation", "open_flower", "e86090 f08cb0,d02840 e04860,f8f0f0 ffffff,f4b8c8 f8d0dc,f4e0d0 e05070", petals_=26, spiral=True, shape="fan", width=0.42, fringe=0.14, teeth=7, ruffle=0.18, elevation=5, inner_elevation=75, inner_length=0.6, bend=0.36, leaf="linear", leaf_color="7a9a88"),
+    32: S("garden phlox", "cluster", "d868b0 e890c8 b03888,f0e8f4 fcf8fc d860a0,b070c8 c890d8 8040a0,f07890 f8a0b0 c03058", floret=small(5, "orbicular", width=0.48, base_reach=0.28, centre=[eye(0.1, "f0d8a0")]), n=24, floret_size=0.3, radius=0.95, dome=0.75),
+    33: S("love in the mist", "open_flower", "7090d8 90b0e8 b8d0f0 5070b8,e8eef8 fafcff d0e0f0 a0b8d8", petals_=7, layers=2, shape="acuminate", width=0.26, veins=5, vein=0.3, inner_length=0.8, centre=[pistil(radius=0.16, color="90b070", lobes=6, lobe_length=0.32, height=0.25), stamens(22, 0.35, color="6070a0")], sepals=16, sepal_color="7aa058", leaf="linear"),
     34: S("mexican aster", "open_flower", "e070b8 f090d0 d060a8,f4f0f8 ffffff f0e8f0,c83080 d85098 a82068", petals_=8, width=0.3, **(DAISY | dict(shape="fan", inner_length=1.0)), fringe=0.1, teeth=3, veins=5, vein=0.2, centre=[disc(0.2, "f4c820", dome=0.4, seeds=55)], leaf="linear"),
-    35: S("alpine sea holly", "brush", "7088b8 98a8d0 8098b8", n=120, length=0.28, spread=100, thin=0.05, body="5a78a8", body_size=0.5, body_scales=40, bracts=24, bract_colour="7080c0", bract_length=1.0, bract_width=0.07, bract_elevation=5, bract_shape="acuminate", tilt=(10, 65), leaf="acuminate"),
+    35: S("alpine sea holly", "brush", "7088b8 98a8d0 8098b8", n=120, length=0.28, spread=100, thin=0.05, body="5a78a8", body_size=0.5, body_scales=40, bracts=24, bract_color="7080c0", bract_length=1.0, bract_width=0.07, bract_elevation=5, bract_shape="acuminate", tilt=(10, 65), leaf="acuminate"),
     36: S("ruby-lipped cattleya", "parts", "d888c8 e8a8d8 c060a8 901858,e0a0d0 f0c0e0 c868b0 a02060", pieces=orchid_pieces(0, 0.55, 0, 0.24, "a81858", 0.85, 0.48, "orbicular", 0.1), tilt=(0, 35), leaf="oblong"),
     37: S("cape flower", "open_flower", "f8f8f4 ffffff f0f0f8,f0a040 f8c070 e88820,d880c0 e8a0d8 c060a8", petals_=20, layers=1, width=0.12, **DAISY, centre=[disc(0.2, "283060", rim="605088", dome=0.3, seeds=60)], base_reach=0.2, size=1.0),
-    38: S("great masterwort", "brush", "f0dce4 fcf4f8 e0b8c8,d07890 e8a0b0 c06078", n=44, length=0.42, spread=70, thin=0.03, shape="club", body_size=0.1, body_scales=0, body="a0b088", bracts=18, bract_colour="e8dce0", bract_length=0.95, bract_width=0.12, bract_elevation=3, bract_shape="lanceolate", tilt=(0, 50), blooms=(1, 4)),
-    39: S("siam tulip", "spike", "e890c0 f4b8d8 c8d8a0 a04890,f0b0d0 f8d0e4 c0d898 b060a0", floret=("parts", dict(pieces=[dict(at=90, length=0.9, width=0.45, shape="ovate", elevation=40, bend=-0.2, cup=0.8, tip_reach=0.5, base_reach=0.7)])), n=24, floret_size=0.85, radius=0.18, length=2.0, buds=0.0, taper=0.15, leaf="oblong", blooms=(1, 2)),
-    40: S("lenten rose", "open_flower", "b86888 d090a8 a8b078 702848,e0e4c0 f0f0dc b8c890 903050,683050 804868 889068 401830", petals_=5, shape="orbicular", width=0.62, elevation=18, spots=1.6, spot=0.8, veins=6, vein=0.25, base_reach=0.35, centre=[stamens(36, 0.32, colour="f4ecc0", filament="e8e8c8"), pistil(colour="a8c078", lobes=5, lobe_length=0.2)], tilt=(10, 65), leaf="elliptic"),
-    41: S("barbeton daisy", "open_flower", "e83048 f05068,f880a8 fca8c4,f89020 fcb050,f8d838 fce868,f4f0e8 ffffff,d82070 e850a0", petals_=26, layers=2, width=0.095, **(DAISY | dict(inner_length=0.85)), centre=[disc(0.26, "e8d060", rim="c8a048", dome=0.25), stamens(30, 0.26, colour="f0e0a0", ring=0.16, spread=75)], tilt=(0, 35)),
-    42: S("daffodil", "open_flower", "f8d828 fce858,f8f4e8 fffff8,f8e060 fcec88", **(LILY | dict(shape="ovate", width=0.34, elevation=0, inner_elevation=2, bend=0.05)), centre=[("corona", dict(radius=0.3, length=0.5, colour="f49818", rim="f8b030"))], tilt=(5, 60), leaf="linear"),
-    43: S("sword lily", "spike", "e84850 f47078 f8d8c8 b02838,f8d048 fce078 f8f0b0 d8a020,f4f0f4 ffffff f4f0c0 d8a8c0,c060b0 d888c8 f0d8f0 803878,f49060 f8b090 f8e8c8 d06030", floret=("open_flower", dict(LILY, width=0.36, elevation=45, inner_elevation=45, wave=0.06, bend=0.35, base_reach=0.55, tube=0.7, centre=[stamens(3, 0.5, spread=30)])), n=8, floret_size=0.9, radius=0.25, length=2.6, one_sided=True, buds=0.25, taper=0.45, leaf="linear", blooms=(1, 2)),
-    44: S("poinsettia", "open_flower", "d81828 e83040 b01018 901018,e02030 f04050 b81820 981018,f4a8a8 f8c8c0 e88888 d07878,f4f0d8 fcfaec d8e0a8 c0d090", petals_=8, layers=2, shape="acuminate", width=0.3, elevation=0, inner_elevation=14, inner_length=0.6, veins=7, vein=0.35, bend=0.15, uneven=0.12, centre=[disc(0.15, "d8c838", rim="88a040", seeds=14, dome=0.5)], leaf="acuminate", size=1.15),
-    45: S("bolero deep blue", "open_flower", "5850c0 7870d8 4038a0 282070", petals_=5, shape="fan", width=0.68, elevation=22, wave=0.07, tube=0.9, veins=7, vein=0.35, base_reach=0.3, centre=[throat(0.16, "e8e4c8"), pistil(colour="e8e0a0", lobes=3, lobe_length=0.14)], blooms=(1, 3), tilt=(0, 55)),
-    46: S("wallflower", "cluster", "f0a018 f8c040 d87810,c84018 e06830 903010,a02830 b84048 701820,f4d830 f8e860 e0b818", floret=small(4, "orbicular", width=0.5, veins=5, vein=0.2, centre=[pistil(radius=0.14, colour="b0a850")]), n=17, floret_size=0.36, radius=0.85, dome=0.7),
-    47: S("marigold", "open_flower", "f09010 f8a828,f8c018 fcd440,e06810 f08020,a82810 f0a020", petals_=48, spiral=True, shape="fan", width=0.28, fringe=0.08, wave=0.12, elevation=5, inner_elevation=80, inner_length=0.5, bend=0.1, rim=1.0, tip_reach=0.2, leaf="acuminate"),
-    48: S("buttercup", "open_flower", "f8d810 fce830 e8c010", petals_=5, shape="fan", width=0.58, elevation=28, gloss=0.5, bend=-0.1, centre=[stamens(32, 0.26, colour="f0d020", filament="d8c020"), pistil(radius=0.13, colour="b8c030")], leaf="acuminate", size=0.85, blooms=(1, 4)),
+    38: S("great masterwort", "brush", "f0dce4 fcf4f8 e0b8c8,d07890 e8a0b0 c06078", n=44, length=0.42, spread=70, thin=0.03, shape="club", body_size=0.1, body_scales=0, body="a0b088", bracts=18, bract_color="e8dce0", bract_length=0.95, bract_width=0.12, bract_elevation=3, bract_shape="lanceolate", tilt=(0, 50), blooms=(1, 4)),
+    39: S("siam tulip", "cone", "e890c0 f4b8d8 e8a0c8 a04890,f0b0d0 f8d0e4 f0b8d4 b060a0", n=26, height=1.8, radius=(0.16, 0.08), length=(0.5, 0.72), width=(0.34, 0.3), elevation=(38, 74), bend=-0.25, lower="8aae68", lower_share=0.42, core="8aa060", shape="ovate", leaf="oblong", blooms=(1, 2)),
+    40: S("lenten rose", "open_flower", "b86888 d090a8 a8b078 702848,e0e4c0 f0f0dc b8c890 903050,683050 804868 889068 401830", petals_=5, shape="orbicular", width=0.62, elevation=18, spots=1.6, spot=0.8, veins=6, vein=0.25, base_reach=0.35, centre=[stamens(36, 0.32, color="f4ecc0", filament="e8e8c8"), pistil(color="a8c078", lobes=5, lobe_length=0.2)], tilt=(10, 65), leaf="elliptic"),
+    41: S("barbeton daisy", "open_flower", "e83048 f05068,f880a8 fca8c4,f89020 fcb050,f8d838 fce868,f4f0e8 ffffff,d82070 e850a0", petals_=26, layers=2, width=0.095, **(DAISY | dict(inner_length=0.85)), centre=[disc(0.26, "e8d060", rim="c8a048", dome=0.25), stamens(30, 0.26, color="f0e0a0", ring=0.16, spread=75)], tilt=(0, 35)),
+    42: S("daffodil", "open_flower", "f8d828 fce858,f8f4e8 fffff8,f8e060 fcec88", **(LILY | dict(shape="ovate", width=0.34, elevation=0, inner_elevation=2, bend=0.09)), centre=[("corona", dict(radius=0.3, length=0.5, color="f49818", rim="f8b030"))], tilt=(5, 60), leaf="linear"),
+    43: S("sword lily", "spike", "e84850 f47078 f8d8c8 b02838,f8d048 fce078 f8f0b0 d8a020,f4f0f4 ffffff f4f0c0 d8a8c0,c060b0 d888c8 f0d8f0 803878,f49060 f8b090 f8e8c8 d06030", floret=("open_flower", dict(LILY, width=0.36, elevation=45, inner_elevation=45, ruffle=0.13, bend=0.63, base_reach=0.55, tube=0.7, centre=[stamens(3, 0.5, spread=30)])), n=8, floret_size=0.9, radius=0.25, length=2.6, one_sided=True, buds=0.25, taper=0.45, leaf="linear", blooms=(1, 2)),
+    44: S("poinsettia", "open_flower", "d81828 e83040 b01018 901018,e02030 f04050 b81820 981018,f4a8a8 f8c8c0 e88888 d07878,f4f0d8 fcfaec d8e0a8 c0d090", petals_=8, layers=2, shape="acuminate", width=0.3, elevation=0, inner_elevation=14, inner_length=0.6, veins=7, vein=0.35, bend=0.27, uneven=0.12, centre=[disc(0.15, "d8c838", rim="88a040", seeds=14, dome=0.5)], leaf="acuminate", size=1.15),
+    45: S("bolero deep blue", "open_flower", "5850c0 7870d8 4038a0 282070", petals_=5, shape="fan", width=0.66, elevation=30, ruffle=0.16, bend=0.5, cup=0.6, tube=0.7, tube_width=0.3, veins=7, vein=0.3, base_reach=0.3, centre=[pistil(color="e8e0a0", lobes=3, lobe_length=0.14), stamens(5, 0.3, color="f0d860", spread=30)], blooms=(1, 3), tilt=(0, 55), leaf="elliptic", leaf_color="6a8a70"),
+    46: S("wallflower", "cluster", "f0a018 f8c040 d87810,c84018 e06830 903010,a02830 b84048 701820,f4d830 f8e860 e0b818", floret=small(4, "orbicular", width=0.5, veins=5, vein=0.2, centre=[pistil(radius=0.14, color="b0a850")]), n=17, floret_size=0.36, radius=0.85, dome=0.7),
+    47: S("marigold", "open_flower", "f09010 f8a828,f8c018 fcd440,e06810 f08020,a82810 f0a020", petals_=48, spiral=True, shape="fan", width=0.28, fringe=0.08, ruffle=0.26, elevation=5, inner_elevation=80, inner_length=0.5, bend=0.18, rim=1.0, tip_reach=0.2, leaf="acuminate"),
+    48: S("buttercup", "open_flower", "f8d810 fce830 e8c010", petals_=5, shape="fan", width=0.58, elevation=28, gloss=0.5, bend=-0.18, centre=[stamens(32, 0.26, color="f0d020", filament="d8c020"), pistil(radius=0.13, color="b8c030")], leaf="acuminate", size=0.85, blooms=(1, 4)),
     49: S("oxeye daisy", "open_flower", "fafaf6 ffffff f4f4e8", petals_=21, width=0.12, **DAISY, centre=[disc(0.3, "f0b818", rim="f8d038", dome=0.35)], blooms=(1, 4)),
     50: S("common dandelion", "open_flower", "f8d010 fce040 e8b008", petals_=46, layers=4, width=0.045, **(DAISY | dict(shape="linear", elevation=0, inner_elevation=55, inner_length=0.5, eye=0.05)), fringe=0.03, centre=[disc(0.13, "e8a810", seeds=14, dome=0.5)], leaf="oblanceolate", blooms=(1, 4)),
-    51: S("petunia", "open_flower", "8038a8 9850c0 502078 401860,e060a0 f088b8 b03878 801850,f8f4f8 ffffff e8f0c8 d0d0b0,c81838 d83858 801020 600818,5848b0 f4f0f8 483890 302868", petals_=5, layers=2, inner_length=1.0, inner_elevation=20, shape="fan", width=0.78, elevation=20, wave=0.05, bend=0.2, stripe=0.5, veins=7, vein=0.45, tube=0.9, centre=[throat(0.15, "302040")], tilt=(0, 50), leaf="ovate"),
-    52: S("wild pansy", "parts", "6a38a8 8050c0 f8e040 281040,5830a0 7048b8 f4e8a0 281040", pieces=pansy_pieces(0, "f4e8b0", "f8d828"), centre=[pistil(radius=0.07, colour="e0c040")], blooms=(1, 4), tilt=(0, 40), leaf="ovate", size=0.85),
-    53: S("primula", "cluster", "f4e890 f8f0b0 f0b820,e05890 f088b0 f8d840,5860c8 7880d8 f8e060,d83048 e85868 f8d840", floret=small(5, "obcordate", width=0.48, base_reach=0.4, centre=[throat(0.09, "c08018")]), n=10, floret_size=0.5, radius=0.75, dome=0.55, leaf="obovate", spread=70),
-    54: S("sunflower", "open_flower", "f8b810 fcd040 e89008,f8c818 fce058 e89810", petals_=24, layers=2, shape="lanceolate", width=0.11, elevation=4, inner_elevation=12, inner_length=0.92, bend=0.1, eye=0.3, length=0.85, veins=3, vein=0.25, centre=[disc(0.44, "3a2010", rim="7a4a18", dome=0.22, seeds=170)], leaf="cordate", size=1.15, blooms=(1, 2), tilt=(0, 55)),
+    51: S("petunia", "trumpet", "8038a8 9850c0 502078 401860,e060a0 f088b8 b03878 801850,f8f4f8 ffffff e8f0c8 d0d0b0,c81838 d83858 801020 600818,5848b0 f4f0f8 483890 302868", tube=0.9, limb=0.9, elevation=16, bend=0.55, depth=0.1, pleat=0.04, stripe=0.45, veins=5, vein=0.4, base_reach=0.4, throat="302040", tilt=(0, 50), leaf="ovate"),
+    52: S("wild pansy", "parts", "6a38a8 8050c0 f8e040 281040,5830a0 7048b8 f4e8a0 281040", pieces=pansy_pieces(0, "f4e8b0", "f8d828"), centre=[pistil(radius=0.07, color="e0c040")], blooms=(1, 4), tilt=(0, 40), leaf="ovate", size=0.85),
+    53: S("primula", "cluster", "f4e890 f8f0b0 f0b820,e05890 f088b0 f8d840,5860c8 7880d8 f8e060,d83048 e85868 f8d840", floret=small(5, "obcordate", width=0.48, base_reach=0.4, centre=[eye(0.09, "c08018")]), n=10, floret_size=0.5, radius=0.75, dome=0.55, leaf="obovate", spread=70),
+    54: S("sunflower", "open_flower", "f8b810 fcd040 e89008,f8c818 fce058 e89810", petals_=24, layers=2, shape="lanceolate", width=0.11, elevation=4, inner_elevation=12, inner_length=0.92, bend=0.18, eye=0.3, length=0.85, veins=3, vein=0.25, centre=[disc(0.44, "3a2010", rim="7a4a18", dome=0.22, seeds=170)], leaf="cordate", size=1.15, blooms=(1, 2), tilt=(0, 55)),
     55: S("pelargonium", "cluster", "e02838 f04858 f8e0e4 901020,f080a8 f8a8c4 f8e0e8 c03870,f8f0f0 ffffff f0c8d4 d04070,f07858 f89878 f8d8c8 b83820", floret=small(5, "obovate", width=0.4, blotch=0.35, blotch_at=0.3, veins=4, vein=0.3, centre=[stamens(5, 0.22)]), n=16, floret_size=0.4, radius=0.9, dome=0.7, stems="7a9a50", leaf="orbicular"),
-    56: S("bishop of llandaff", "open_flower", "d81820 e83038 a81018", petals_=9, layers=2, shape="ovate", width=0.3, elevation=5, inner_length=0.85, bend=0.05, centre=[disc(0.2, "402018", rim="f0b828", dome=0.4, seeds=70)], leaf="acuminate", leaf_colour="3a3830"),
-    57: S("gaura", "spike", "f8eef2 fffafc f4c8d8,f090b8 f8b0d0 d86898", floret=("parts", dict(pieces=[dict(at=-30, length=0.95, width=0.35, shape="obovate", twin=True), dict(at=-68, length=0.9, width=0.35, shape="obovate", twin=True), dict(at=90, length=0.05, width=0.02)], centre=[stamens(8, 0.75, colour="b05848", spread=80, bend=0.2)])), n=10, floret_size=0.6, radius=0.4, length=2.7, buds=0.45, bud_colour="d87898", taper=0.4, blooms=(1, 3)),
-    58: S("geranium", "open_flower", "8068d0 9a84e0 e0d8f8 5838a0,d870b8 e898d0 f4d8ec a04088,e8e0f4 f8f4fc f0f0f0 a888c8", petals_=5, shape="obovate", width=0.5, notch=0.06, veins=7, vein=0.6, base_reach=0.3, elevation=14, centre=[stamens(10, 0.3, colour="5858a0"), pistil(colour="d080a8", lobes=5, lobe_length=0.14, height=0.3)], leaf="orbicular", blooms=(1, 4)),
-    59: S("orange dahlia", "open_flower", "f07818 f89838 d85810,f89028 fcb050 e06818", petals_=60, spiral=True, shape="ovate", width=0.17, elevation=-5, inner_elevation=80, inner_length=0.35, bend=0.05, cup=1.0, crease=0.3),
-    60: S("pink-yellow dahlia", "open_flower", "f090a8 f8b8c0 f8d858 e06888,f8a8a0 f8c8b8 fce068 e88078", petals_=55, spiral=True, shape="lanceolate", width=0.15, elevation=-5, inner_elevation=75, inner_length=0.4, bend=0.05, cup=0.9, base_reach=0.75, crease=0.25),
-    61: S("cautleya spicata", "spike", "f8c820 fce050 a82838", floret=("parts", dict(pieces=[*GINGER, dict(at=90, length=1.0, width=0.2, shape="lanceolate", colour="a02838", bias=-0.3, elevation=-20)])), n=14, floret_size=0.6, radius=0.32, length=2.4, buds=0.25, bud_colour="902030", stem="8a2838", leaf="oblong", blooms=(1, 2)),
-    62: S("japanese anemone", "open_flower", "f4b8d0 f8d8e4 f0a0c0 e080a8,fcfafa ffffff f0f0f0 e8d8e0", petals_=6, layers=1, shape="orbicular", width=0.46, elevation=8, uneven=0.1, veins=6, vein=0.12, centre=[stamens(44, 0.3, colour="f4c020", filament="f0e8a0", ring=0.1), pistil(radius=0.12, colour="a8b840")], blooms=(1, 4)),
-    63: S("black-eyed susan", "open_flower", "f8b810 fccc38 e08808", petals_=14, width=0.16, **(DAISY | dict(elevation=-8, bend=0.2)), veins=3, vein=0.25, base_reach=0.2, centre=[disc(0.24, "281410", rim="401c10", dome=0.8, seeds=80)], blooms=(1, 4)),
-    64: S("silverbush", "open_flower", "fcfcfa ffffff f8e870 e8e0e8", petals_=5, layers=2, inner_length=1.0, inner_elevation=18, shape="fan", width=0.86, elevation=18, stripe=0.3, base_reach=0.25, tube=0.6, wave=0.02, centre=[throat(0.12, "e8c040"), stamens(5, 0.16, colour="f0d890", tip=0.035)], leaf="oblanceolate", leaf_colour="9aaa98", blooms=(1, 4)),
-    65: S("californian poppy", "open_flower", "f88810 fca830 e86808,f8a818 fcc848 f08008", petals_=4, shape="fan", width=0.78, elevation=42, bend=0.1, veins=9, vein=0.1, base_reach=0.35, centre=[stamens(18, 0.25, colour="f8b020")], leaf="linear", leaf_colour="7a9a80"),
-    66: S("osteospermum", "open_flower", "c070c8 d898dc 8848a0,fafafc ffffff d0c8e8,f8c050 fcd880 a05838", petals_=18, width=0.15, **DAISY, base_reach=0.25, veins=2, vein=0.15, centre=[disc(0.19, "303878", rim="7060a0", dome=0.35, seeds=60), stamens(14, 0.16, colour="f0a828", ring=0.14, spread=60)]),
-    67: S("spring crocus", "open_flower", "9068d0 b090e4 e8e0f8 5838a0,f8f4fc ffffff e0d8f4 8058b8,f8c818 fcdc50 f0a810 c08010", **(LILY | dict(shape="obovate", width=0.34, elevation=55, inner_elevation=62, bend=-0.1)), veins=6, vein=0.35, tube=1.4, tube_width=0.1, centre=[stamens(3, 0.55, colour="f89010", spread=15, tip=0.07)], tilt=(10, 75), leaf="linear", blooms=(1, 5)),
+    56: S("bishop of llandaff", "open_flower", "d81820 e83038 a81018", petals_=9, layers=2, shape="ovate", width=0.3, elevation=5, inner_length=0.85, bend=0.09, centre=[disc(0.2, "402018", rim="f0b828", dome=0.4, seeds=70)], leaf="acuminate", leaf_color="3a3830"),
+    57: S("gaura", "spike", "f8eef2 fffafc f4c8d8,f090b8 f8b0d0 d86898", floret=("parts", dict(pieces=[dict(at=-30, length=0.95, width=0.35, shape="obovate", twin=True), dict(at=-68, length=0.9, width=0.35, shape="obovate", twin=True), dict(at=90, length=0.05, width=0.02)], centre=[stamens(8, 0.75, color="b05848", spread=80, bend=0.36)])), n=10, floret_size=0.6, radius=0.4, length=2.7, buds=0.45, bud_color="d87898", taper=0.4, blooms=(1, 3)),
+    58: S("geranium", "open_flower", "8068d0 9a84e0 e0d8f8 5838a0,d870b8 e898d0 f4d8ec a04088,e8e0f4 f8f4fc f0f0f0 a888c8", petals_=5, shape="obovate", width=0.5, notch=0.06, veins=7, vein=0.6, base_reach=0.3, elevation=14, centre=[stamens(10, 0.3, color="5858a0"), pistil(color="d080a8", lobes=5, lobe_length=0.14, height=0.3)], leaf="orbicular", blooms=(1, 4)),
+    59: S("orange dahlia", "open_flower", "f07818 f89838 d85810,f89028 fcb050 e06818", petals_=60, spiral=True, shape="ovate", width=0.17, elevation=-5, inner_elevation=80, inner_length=0.35, bend=0.09, cup=1.0, crease=0.3),
+    60: S("pink-yellow dahlia", "open_flower", "f090a8 f8b8c0 f8d858 e06888,f8a8a0 f8c8b8 fce068 e88078", petals_=55, spiral=True, shape="lanceolate", width=0.15, elevation=-5, inner_elevation=75, inner_length=0.4, bend=0.09, cup=0.9, base_reach=0.75, crease=0.25),
+    61: S("cautleya spicata", "spike", "f8c820 fce050 a82838", floret=("parts", dict(pieces=[*GINGER, dict(at=90, length=1.0, width=0.2, shape="lanceolate", color="a02838", elevation=-20)])), n=14, floret_size=0.6, radius=0.32, length=2.4, buds=0.25, bud_color="902030", stem="8a2838", leaf="oblong", blooms=(1, 2)),
+    62: S("japanese anemone", "open_flower", "f4b8d0 f8d8e4 f0a0c0 e080a8,fcfafa ffffff f0f0f0 e8d8e0", petals_=6, layers=1, shape="orbicular", width=0.46, elevation=8, uneven=0.1, veins=6, vein=0.12, centre=[stamens(44, 0.3, color="f4c020", filament="f0e8a0", ring=0.1), pistil(radius=0.12, color="a8b840")], blooms=(1, 4)),
+    63: S("black-eyed susan", "open_flower", "f8b810 fccc38 e08808", petals_=14, width=0.16, **(DAISY | dict(elevation=-8, bend=0.36)), veins=3, vein=0.25, base_reach=0.2, centre=[disc(0.24, "281410", rim="401c10", dome=0.8, seeds=80)], blooms=(1, 4)),
+    64: S("silverbush", "trumpet", "fcfcfa ffffff f8e870 e8e0e8", tube=0.6, tube_width=0.14, limb=0.9, elevation=18, bend=0.4, depth=0.05, pleat=0.04, stripe=0.35, base_reach=0.3, throat="e8c040", centre=[stamens(5, 0.16, color="f0d890", tip=0.035)], leaf="oblanceolate", leaf_color="9aaa98", blooms=(1, 4)),
+    65: S("californian poppy", "open_flower", "f88810 fca830 e86808,f8a818 fcc848 f08008", petals_=4, shape="fan", width=0.78, elevation=42, bend=0.18, veins=9, vein=0.1, base_reach=0.35, centre=[stamens(18, 0.25, color="f8b020")], leaf="linear", leaf_color="7a9a80"),
+    66: S("osteospermum", "open_flower", "c070c8 d898dc 8848a0,fafafc ffffff d0c8e8,f8c050 fcd880 a05838", petals_=18, width=0.15, **DAISY, base_reach=0.25, veins=2, vein=0.15, centre=[disc(0.19, "303878", rim="7060a0", dome=0.35, seeds=60), stamens(14, 0.16, color="f0a828", ring=0.14, spread=60)]),
+    67: S("spring crocus", "open_flower", "9068d0 b090e4 e8e0f8 5838a0,f8f4fc ffffff e0d8f4 8058b8,f8c818 fcdc50 f0a810 c08010", **(LILY | dict(shape="obovate", width=0.34, elevation=55, inner_elevation=62, bend=-0.18)), veins=6, vein=0.35, tube=1.4, tube_width=0.1, centre=[stamens(3, 0.55, color="f89010", spread=15, tip=0.07)], tilt=(10, 75), leaf="linear", blooms=(1, 5)),
     68: S("bearded iris", "parts", "6848b8 8a70d0 f0e8d0 402880,e8d8f0 f8f0fc f4e0a0 9068b0,a05080 b87898 f0d8a0 602848,f4e0a0 f8ecc0 e8c860 a07030", pieces=iris_pieces(0, 1, "f4a818"), leaf="linear", tilt=(0, 30)),
-    69: S("windflower", "open_flower", "f8f8fc ffffff e8f0d8 d8d8e0,7080d8 90a0e8 d8dcf4 4858b0,d84058 e86878 f4e8ec a02038", petals_=8, layers=1, shape="elliptic", width=0.3, elevation=12, base_reach=0.25, centre=[stamens(30, 0.26, colour="484870", filament="7070a0"), pistil(radius=0.14, colour="586048")], leaf="acuminate", blooms=(1, 4)),
-    70: S("tree poppy", "open_flower", "fcfcf8 ffffff f4f8e8 e8e8e0", petals_=6, shape="fan", width=0.68, elevation=15, wave=0.09, texture=0.22, bend=0.15, centre=[stamens(70, 0.36, colour="f4b810", filament="f8d850", ring=0.06), pistil(radius=0.09, colour="b0b860")], leaf="acuminate", leaf_colour="7a9a88", tilt=(0, 45)),
+    69: S("windflower", "open_flower", "f8f8fc ffffff e8f0d8 d8d8e0,7080d8 90a0e8 d8dcf4 4858b0,d84058 e86878 f4e8ec a02038", petals_=8, layers=1, shape="elliptic", width=0.3, elevation=12, base_reach=0.25, centre=[stamens(30, 0.26, color="484870", filament="7070a0"), pistil(radius=0.14, color="586048")], leaf="acuminate", blooms=(1, 4)),
+    70: S("tree poppy", "open_flower", "fcfcf8 ffffff f4f8e8 e8e8e0", petals_=6, shape="fan", width=0.68, elevation=15, ruffle=0.2, texture=0.22, bend=0.27, centre=[stamens(70, 0.36, color="f4b810", filament="f8d850", ring=0.06), pistil(radius=0.09, color="b0b860")], leaf="acuminate", leaf_color="7a9a88", tilt=(0, 45)),
     71: S("gazania", "open_flower", "f8a010 fcc038 502010 a03010,f8d020 fce050 602810 c04818,e85818 f88838 401808 801808,f4f0e0 fffaf0 583020 a04858", petals_=16, width=0.16, **(DAISY | dict(shape="lanceolate")), stripe=0.75, base_reach=0.3, centre=[disc(0.22, "d88818", rim="f0b830", dome=0.3, seeds=55)]),
-    72: S("azalea", "cluster", "e85088 f088b0 f8b8d0 a81850,f4f0f4 ffffff e8f0d8 90b060,f47858 f8a080 f8c0a8 b03020,c858b8 d888cc f0c8e8 802878", floret=("open_flower", dict(petals_=5, shape="ovate", width=0.42, elevation=25, wave=0.06, bend=0.25, spots=1.8, spot=0.55, centre=[stamens(7, 0.8, colour="704040", filament="f0b8c8", spread=35, thin=0.014)])), n=7, floret_size=0.6, radius=0.8, spread=75, leaf="elliptic"),
-    73: S("water lily", "open_flower", "f4b8d4 f8d8e8 f0e4ec,fcfcfa ffffff f4f0e0,f8e888 fcf0b0 f4e070,d05090 e890b8 f0c0d8", petals_=24, spiral=True, shape="elliptic", width=0.2, elevation=8, inner_elevation=62, inner_length=0.65, bend=-0.2, tip_reach=0.6, centre=[stamens(40, 0.28, colour="f8b818", filament="f8c830", thin=0.03)], tilt=(25, 65), leaf="orbicular", water=True, blooms=(1, 2)),
-    74: S("rose", "open_flower", "d01830 e03848 a81020,f490a8 f8b8c8 e87090,f8f0e4 fffaf4 f4e0c0,f8d060 fce490 f0b840,f89870 fcb898 e87850", petals_=30, spiral=True, shape="orbicular", width=0.58, elevation=12, inner_elevation=86, inner_length=0.42, inner_width=0.34, bend=0.3, cup=0.9, occlusion=0.5, shadow=0.6, tilt=(5, 65), leaf="ovate", sepals=5, blooms=(1, 2)),
-    75: S("thorn apple", "open_flower", "f8f8f4 ffffff e8ecd0 d0d0c0,d8c8ec f0e8fa b8a0d8 9078c0", petals_=5, layers=2, inner_length=0.97, inner_elevation=32, shape="fan", width=0.74, elevation=30, bend=0.3, tip=1.05, stripe=0.5, tube=1.9, length=0.95, centre=[throat(0.2, "b8c080")], tilt=(10, 70), leaf="ovate", blooms=(1, 2)),
-    76: S("morning glory", "open_flower", "5060d8 7888e8 f8f4f8 a870d0,8048c0 9a68d4 f8f0f8 d080d8,e060a0 f090c0 fcf4f8 b03878", petals_=5, layers=2, inner_length=1.0, inner_elevation=16, shape="fan", width=0.9, elevation=16, stripe=0.6, base_reach=0.45, tube=0.9, wave=0.02, shadow=0.12, occlusion=0.1, centre=[throat(0.1, "f8f0c0"), stamens(5, 0.18, colour="fcf8f0")], leaf="cordate", tilt=(0, 50)),
+    72: S("azalea", "cluster", "e85088 f088b0 f8b8d0 a81850,f4f0f4 ffffff e8f0d8 90b060,f47858 f8a080 f8c0a8 b03020,c858b8 d888cc f0c8e8 802878", floret=("open_flower", dict(petals_=5, shape="ovate", width=0.42, elevation=25, ruffle=0.13, bend=0.45, spots=1.8, spot=0.55, centre=[stamens(7, 0.8, color="704040", filament="f0b8c8", spread=35, thin=0.014)])), n=7, floret_size=0.6, radius=0.8, spread=75, leaf="elliptic"),
+    73: S("water lily", "open_flower", "f4b8d4 f8d8e8 f0e4ec,fcfcfa ffffff f4f0e0,f8e888 fcf0b0 f4e070,d05090 e890b8 f0c0d8", petals_=24, spiral=True, shape="elliptic", width=0.2, elevation=8, inner_elevation=62, inner_length=0.65, bend=-0.36, tip_reach=0.6, centre=[stamens(40, 0.28, color="f8b818", filament="f8c830", thin=0.03)], tilt=(25, 65), leaf="orbicular", water=True, blooms=(1, 2)),
+    74: S("rose", "open_flower", "d01830 e03848 a81020,f490a8 f8b8c8 e87090,f8f0e4 fffaf4 f4e0c0,f8d060 fce490 f0b840,f89870 fcb898 e87850", petals_=30, spiral=True, shape="orbicular", width=0.58, elevation=12, inner_elevation=86, inner_length=0.42, inner_width=0.34, bend=0.54, cup=0.9, tilt=(5, 65), leaf="ovate", sepals=5, blooms=(1, 2)),
+    75: S("thorn apple", "trumpet", "f8f8f4 ffffff e8ecd0 d0d0c0,d8c8ec f0e8fa b8a0d8 9078c0", tube=1.8, tube_width=0.24, limb=0.9, elevation=42, bend=0.9, depth=0.16, pointed=True, pleat=0.08, stripe=0.5, throat="b8c080", throat_reach=0.2, tilt=(15, 75), leaf="maple", blooms=(1, 2)),
+    76: S("morning glory", "trumpet", "5060d8 7888e8 f8f4f8 a870d0,8048c0 9a68d4 f8f0f8 d080d8,e060a0 f090c0 fcf4f8 b03878", tube=0.9, tube_width=0.14, limb=0.95, elevation=26, bend=0.6, depth=0.03, pleat=0.02, stripe=0.5, base_reach=0.5, throat="f8f0c0", centre=[stamens(5, 0.18, color="fcf8f0")], leaf="cordate", tilt=(0, 50)),
     77: S("passion flower", "open_flower", "f4f4e8 fcfcf8 d8e4c0,d8c8e8 e8dcf4 c8d8b0", petals_=5, layers=2, shape="oblong", width=0.23, elevation=2, inner_elevation=4, inner_length=0.97, centre=[("filaments", dict())], leaf="acuminate", tilt=(0, 45), blooms=(1, 2)),
-    78: S("lotus", "open_flower", "f49ab8 f8c0d0 fce8ec e07098,f8e0e8 fcd0dc fcf4f4 f0b0c0", petals_=20, spiral=True, shape="ovate", width=0.34, elevation=15, inner_elevation=70, inner_length=0.8, bend=-0.35, tip_reach=0.5, veins=9, vein=0.2, base_reach=0.6, cup=0.9, centre=[stamens(40, 0.3, colour="f8e078", filament="f8d850", ring=0.18, spread=50), ("disc", dict(radius=0.2, colour="c8cc50", rim="d8d868", seeds=16, dome=0.1, height=0.22))], leaf="orbicular", tilt=(10, 65), water=True, blooms=(1, 2)),
-    79: S("toad lily", "open_flower", "f0e4f0 f8f0f8 f0e8c0 702878", **(LILY | dict(width=0.2, shape="lanceolate", elevation=28, inner_elevation=28)), spots=4.0, spot=1.0, bend=0.35, centre=[stamens(6, 0.5, colour="c89858", filament="e8d8e8", spread=50, bend=0.4), pistil(colour="e8d0e8", lobes=6, lobe_length=0.35, height=0.45)], leaf="elliptic", blooms=(1, 3)),
-    80: S("anthurium", "spathe", "d81828 e83040 b81020,f4a0a8 f8c0c4 f09098,f8f4f0 ffffff f0f0e0,f87848 fc9868 f06030", width=0.72, length=1.5, spadix="f8e078", spadix_tip="f0b030", spadix_length=0.75, gloss=0.6, curl=0.05, tilt=(0, 45), leaf="cordate"),
-    81: S("frangipani", "open_flower", "fcf8f0 ffffff f8c828,f8c0c8 fcdce0 f8b830,f88890 fcb0b0 f8a828", petals_=5, shape="obovate", width=0.44, elevation=12, twist=16, base_reach=0.65, bend=0.2, gloss=0.1, blooms=(1, 5), leaf="oblong", tilt=(0, 45)),
-    82: S("clematis", "open_flower", "6a48c0 8868d4 9868c8 c060b0,d070b8 e498d0 e080c0 b03080,f4f0f8 ffffff f0e8f4 d8b0d8,901848 b03060 801040 d05078", petals_=7, shape="elliptic", width=0.3, elevation=2, stripe=0.5, veins=3, vein=0.3, wave=0.04, centre=[stamens(36, 0.32, colour="e8d8c0", filament="f4ecd8", ring=0.05)], leaf="ovate", tilt=(0, 45)),
-    83: S("hibiscus", "open_flower", "e02838 f04858 801018,f8a0b8 fcc0d0 c02050,f8c830 fce068 c02828,f88838 fca860 a82030,fcf4f4 ffffff c02848", petals_=5, shape="fan", width=0.62, elevation=18, wave=0.06, veins=8, vein=0.25, base_reach=0.38, bend=0.15, twist=8, centre=[("column", dict(length=0.95, colour="f8d040", stem="f0a0a0", bend=0.1))], leaf="ovate", tilt=(5, 55), blooms=(1, 2)),
-    84: S("columbine", "open_flower", "5870d0 7890e0 4858b8,c84060 e06880 a82848,8858b8 a078d0 7040a0", petals_=5, shape="ovate", width=0.26, elevation=-5, spurs=5, centre=[("corona", dict(radius=0.3, length=0.42, colour="f8f4e8", rim="fffff8", frill=0.2, flare=68)), stamens(18, 0.62, colour="f0d040", filament="f0ecc0", spread=18)], leaf="orbicular", tilt=(10, 75), blooms=(1, 3)),
-    85: S("desert-rose", "open_flower", "e83068 f8a0b8 fcf0f0,f06088 f8c0d0 fcf4f0,f8d8e0 e84878 fcf8f0", petals_=5, shape="obovate", width=0.46, elevation=20, tip_reach=0.5, rim=0.9, base_reach=0.55, wave=0.04, tube=0.7, centre=[throat(0.16, "f0d880")], leaf="obovate", blooms=(1, 4)),
-    86: S("tree mallow", "open_flower", "d868b0 e890c8 a02878 801860,e078b8 f0a0d0 a83080 882068", petals_=5, shape="obcordate", width=0.52, elevation=18, veins=6, vein=0.65, base_reach=0.3, centre=[("column", dict(length=0.4, colour="f4e8f0", stem="e0a0c8"))], leaf="orbicular", blooms=(1, 4)),
-    87: S("magnolia", "open_flower", "fcf0f0 ffffff e8a0b8 d888a8,f4d0dc fce8ec d06898 c05888,fcfaf4 ffffff f4e8d0 e0d8c8", petals_=9, layers=1, spiral=True, shape="obovate", width=0.34, elevation=25, inner_elevation=68, inner_length=0.85, bend=-0.3, base_reach=0.7, cup=0.9, centre=[pistil(radius=0.11, colour="b8a060", height=0.12)], leaf="elliptic", tilt=(10, 80), blooms=(1, 2)),
-    88: S("cyclamen", "open_flower", "e04888 f080b0 a01850 901048,f8f0f4 ffffff d03070 c02860,d86cc0 e898d4 902878 801868", petals_=5, shape="elliptic", width=0.3, elevation=-52, bend=0.1, twist=28, base_reach=0.25, length=1.15, eye=0.1, centre=[throat(0.15, "801848")], tilt=(62, 96), leaf="cordate", leaf_colour="5a7a58", blooms=(1, 4), size=0.9),
-    89: S("watercress", "open_flower", "f07820 f89038 c03010 801808,f8b018 fcc848 d04810 901808,c82818 e04828 801008 500808,f8e060 fcec90 e07818 a02808", petals_=5, shape="orbicular", width=0.52, elevation=16, wave=0.06, veins=6, vein=0.6, base_reach=0.35, fringe=0.03, centre=[throat(0.12, "703010"), stamens(6, 0.2, colour="f0c040")], leaf="orbicular", leaf_colour="6a9a48", blooms=(1, 4)),
-    90: S("canna lily", "open_flower", "e83020 f04830 f8c030 c02010,f8c020 fcd850 f8e060 d83818,f8806c fca088 f8c8a0 d04030", petals_=4, layers=2, shape="obovate", width=0.32, elevation=22, inner_elevation=55, uneven=0.2, wave=0.12, bend=0.45, spots=1.4, spot=0.45, rim=0.8, tip_reach=0.1, leaf="oblong", leaf_colour="4a7a40", tilt=(10, 70), size=1.1),
-    91: S("hippeastrum", "open_flower", "d01820 e03838 c8d890 f4e8e0,f8f0ec ffffff d8e8a8 d82838,f08868 f8b098 d8e0a0 f8f0e8", **(LILY | dict(width=0.37, elevation=26, inner_elevation=30, bend=0.35)), stripe=0.55, veins=6, vein=0.25, base_reach=0.3, tube=0.8, length=1.1, centre=[stamens(6, 0.75, colour="f0d880", filament="f4d8c8", spread=35)], leaf="linear", blooms=(1, 3), tilt=(5, 60)),
-    92: S("bee balm", "brush", "d02038 e04058 a01828,e070a8 f090c0 c04880,a868c0 c088d4 8848a0", n=46, length=0.95, spread=92, thin=0.055, shape="oblanceolate", body_size=0.22, body="7a3840", body_scales=0, bracts=8, bract_colour="8a5850", bract_length=0.6, bract_width=0.16, bract_shape="ovate", tilt=(0, 75), leaf="ovate", inner=0.5),
-    93: S("ball moss", "tuft", "98a888 b8c4a8,88a078 a8b898", tilt=(0, 40), leaf="linear", leaf_colour="8a9a80", blooms=(1, 2)),
-    94: S("foxglove", "spike", "d078b8 e49ccc f4d8ec 702050,f0e0ec faf4f8 f8f0f0 903868,e8a8c0 f4c8d8 f8e4ec 802848", floret=("bell", dict(length=1.15, width=0.34, flare=0.3, mouth="f0d0e4", spots_inside=0.9, shape="bell")), n=18, floret_size=0.55, radius=0.18, length=2.6, droop=0.75, buds=0.2, taper=0.6, blooms=(1, 2), leaf="ovate"),
-    95: S("bougainvillea", "cluster", "d82890 e850a8 c02080 a01868,f07838 f89858 e06028 c04818,f8f0f4 ffffff f0e8e8 d8c8d0,b848b8 d070d0 a03898 802878", floret=("open_flower", dict(petals_=3, shape="ovate", width=0.44, elevation=28, veins=5, vein=0.5, texture=0.25, centre=[stamens(3, 0.35, colour="fcf8e8", filament="f0e0d0", tip=0.09, spread=25)])), n=12, floret_size=0.5, radius=0.95, spread=85, leaf="ovate"),
-    96: S("camellia", "open_flower", "e03858 f06078 c02848,f8b0c4 fcd0dc f090a8,fcf8f6 ffffff f4f0e8,c81830 d83848 a81020", petals_=28, spiral=True, shape="orbicular", width=0.5, elevation=4, inner_elevation=66, inner_length=0.4, inner_width=0.28, bend=0.12, cup=0.6, gloss=0.08, leaf="elliptic", leaf_colour="2f5a30", tilt=(0, 45), blooms=(1, 2)),
-    97: S("mallow", "open_flower", "d890d8 e8b4e8 f4e0f4 8a3898,f0c8dc f8e0ec f8f0f4 c870a8", petals_=5, shape="obcordate", width=0.36, notch=0.12, elevation=12, veins=4, vein=0.9, centre=[("column", dict(length=0.32, colour="f4ecf4", stem="e0b8e0"))], leaf="orbicular", blooms=(1, 4)),
-    98: S("mexican petunia", "open_flower", "8868d0 a08ae0 6848b0 5038a0,d880c0 e8a4d4 b858a0 a04890", petals_=5, layers=2, inner_length=1.0, inner_elevation=18, shape="fan", width=0.58, notch=0.06, elevation=18, wave=0.08, tube=1.1, veins=5, vein=0.3, texture=0.2, base_reach=0.3, centre=[throat(0.12, "503088")], leaf="lanceolate", blooms=(1, 4), tilt=(5, 60)),
-    99: S("bromelia", "open_flower", "d82838 e85058 7a9a40,e86088 f088a8 88a850,f08828 f8a848 80a048", petals_=30, spiral=True, shape="acuminate", width=0.16, elevation=12, inner_elevation=66, inner_length=0.6, bend=0.25, base_reach=0.45, cup=0.9, centre=[disc(0.16, "6848b8", rim="f0e8f4", seeds=24, dome=0.4)], leaf="linear", blooms=(1, 1), size=1.15),
+    78: S("lotus", "open_flower", "f49ab8 f8c0d0 fce8ec e07098,f8e0e8 fcd0dc fcf4f4 f0b0c0", petals_=20, spiral=True, shape="ovate", width=0.34, elevation=15, inner_elevation=70, inner_length=0.8, bend=-0.63, tip_reach=0.5, veins=9, vein=0.2, base_reach=0.6, cup=0.9, centre=[stamens(40, 0.3, color="f8e078", filament="f8d850", ring=0.18, spread=50), ("disc", dict(radius=0.2, color="c8cc50", rim="d8d868", seeds=16, dome=0.1, height=0.22))], leaf="orbicular", tilt=(10, 65), water=True, blooms=(1, 2)),
+    79: S("toad lily", "open_flower", "f0e4f0 f8f0f8 f0e8c0 702878", **(LILY | dict(width=0.2, shape="lanceolate", elevation=28, inner_elevation=28)), spots=4.0, spot=1.0, bend=0.63, centre=[stamens(6, 0.5, color="c89858", filament="e8d8e8", spread=50, bend=0.72), pistil(color="e8d0e8", lobes=6, lobe_length=0.35, height=0.45)], leaf="elliptic", blooms=(1, 3)),
+    80: S("anthurium", "spathe", "d81828 e83040 b81020,f4a0a8 f8c0c4 f09098,f8f4f0 ffffff f0f0e0,f87848 fc9868 f06030", width=0.62, length=1.5, spadix="f8e078", spadix_tip="f0b030", spadix_length=0.85, gloss=0.7, tilt=(0, 45), leaf="cordate"),
+    81: S("frangipani", "open_flower", "fcf8f0 ffffff f8c828,f8c0c8 fcdce0 f8b830,f88890 fcb0b0 f8a828", petals_=5, shape="obovate", width=0.44, elevation=12, roll=16, base_reach=0.65, bend=0.36, gloss=0.1, blooms=(1, 5), leaf="oblong", tilt=(0, 45)),
+    82: S("clematis", "open_flower", "6a48c0 8868d4 9868c8 c060b0,d070b8 e498d0 e080c0 b03080,f4f0f8 ffffff f0e8f4 d8b0d8,901848 b03060 801040 d05078", petals_=7, shape="elliptic", width=0.3, elevation=2, stripe=0.5, veins=3, vein=0.3, ruffle=0.088, centre=[stamens(36, 0.32, color="e8d8c0", filament="f4ecd8", ring=0.05)], leaf="ovate", tilt=(0, 45)),
+    83: S("hibiscus", "open_flower", "e02838 f04858 801018,f8a0b8 fcc0d0 c02050,f8c830 fce068 c02828,f88838 fca860 a82030,fcf4f4 ffffff c02848", petals_=5, shape="fan", width=0.62, elevation=18, ruffle=0.13, veins=8, vein=0.25, base_reach=0.38, bend=0.27, roll=8, centre=[("column", dict(length=0.95, color="f8d040", stem="f0a0a0", bend=0.18))], leaf="ovate", tilt=(5, 55), blooms=(1, 2)),
+    84: S("columbine", "open_flower", "5870d0 7890e0 4858b8,c84060 e06880 a82848,8858b8 a078d0 7040a0,f4f0e8 fcfaf4 e8e8c0", petals_=5, shape="ovate", width=0.26, elevation=8, length=0.95, spurs=5, calyx=0, centre=[("cups", dict(color="f8f4e8")), stamens(18, 0.6, color="f0d040", filament="f0ecc0", spread=16)], leaf="maple", tilt=(25, 95), blooms=(1, 3)),
+    85: S("desert-rose", "trumpet", "f0a0c0 e83068 fcf0f0,f8c0d0 f06088 fcf4f0,fcf0f2 e84878 fcf8f0", tube=0.7, tube_width=0.2, limb=0.85, elevation=22, bend=0.4, lobes=5, depth=0.34, pleat=0.02, ruffle=0.05, tip_reach=0.55, rim=0.9, base_reach=0.3, throat="e8c870", leaf="obovate", blooms=(1, 4)),
+    86: S("tree mallow", "open_flower", "d868b0 e890c8 a02878 801860,e078b8 f0a0d0 a83080 882068", petals_=5, shape="obcordate", width=0.52, elevation=18, veins=6, vein=0.65, base_reach=0.3, centre=[("column", dict(length=0.4, color="f4e8f0", stem="e0a0c8"))], leaf="orbicular", blooms=(1, 4)),
+    87: S("magnolia", "open_flower", "fcf0f0 ffffff e8a0b8 d888a8,f4d0dc fce8ec d06898 c05888,fcfaf4 ffffff f4e8d0 e0d8c8", petals_=9, layers=1, spiral=True, shape="obovate", width=0.34, elevation=25, inner_elevation=68, inner_length=0.85, bend=-0.54, base_reach=0.7, cup=0.9, centre=[pistil(radius=0.11, color="b8a060", height=0.12)], leaf="elliptic", tilt=(10, 80), blooms=(1, 2)),
+    88: S("cyclamen", "open_flower", "e04888 f080b0 a01850 901048,f8f0f4 ffffff d03070 c02860,d86cc0 e898d4 902878 801868", petals_=5, shape="obovate", width=0.33, elevation=-30, bend=1.15, curl=0.2, roll=24, base_reach=0.22, length=1.15, eye=0.16, calyx=0.12, centre=[eye(0.16, "801848", height=0.02)], tilt=(85, 115), leaf="cordate", leaf_color="5a7a58", blooms=(1, 4), size=0.9),
+    89: S("watercress", "open_flower", "f07820 f89038 c03010 801808,f8b018 fcc848 d04810 901808,c82818 e04828 801008 500808,f8e060 fcec90 e07818 a02808", petals_=5, shape="orbicular", width=0.52, elevation=16, ruffle=0.13, veins=6, vein=0.6, base_reach=0.35, fringe=0.03, centre=[eye(0.12, "703010"), stamens(6, 0.2, color="f0c040")], leaf="orbicular", leaf_color="6a9a48", blooms=(1, 4)),
+    90: S("canna lily", "open_flower", "e83020 f04830 f8c030 c02010,f8c020 fcd850 f8e060 d83818,f8806c fca088 f8c8a0 d04030", petals_=4, layers=2, shape="obovate", width=0.32, elevation=22, inner_elevation=55, uneven=0.2, ruffle=0.26, bend=0.81, spots=1.4, spot=0.45, rim=0.8, tip_reach=0.1, leaf="oblong", leaf_color="4a7a40", tilt=(10, 70), size=1.1),
+    91: S("hippeastrum", "open_flower", "d01820 e03838 c8d890 f4e8e0,f8f0ec ffffff d8e8a8 d82838,f08868 f8b098 d8e0a0 f8f0e8", **(LILY | dict(width=0.37, elevation=26, inner_elevation=30, bend=0.63)), stripe=0.55, veins=6, vein=0.25, base_reach=0.3, tube=0.8, length=1.1, centre=[stamens(6, 0.75, color="f0d880", filament="f4d8c8", spread=35)], leaf="linear", blooms=(1, 3), tilt=(5, 60)),
+    92: S("bee balm", "brush", "d02038 e04058 a01828,e070a8 f090c0 c04880,a868c0 c088d4 8848a0", n=46, length=0.95, spread=92, thin=0.055, shape="oblanceolate", body_size=0.22, body="7a3840", body_scales=0, bracts=8, bract_color="8a5850", bract_length=0.6, bract_width=0.16, bract_shape="ovate", tilt=(0, 75), leaf="ovate", inner=0.5),
+    93: S("ball moss", "tuft", "98a888 b8c4a8,88a078 a8b898", tilt=(0, 40), leaf="linear", leaf_color="8a9a80", blooms=(1, 2)),
+    94: S("foxglove", "spike", "d078b8 e49ccc f4d8ec 702050,f0e0ec faf4f8 f8f0f0 903868,e8a8c0 f4c8d8 f8e4ec 802848", floret=("urn", dict(length=2.0, radius=0.14, rise=62, bend=-0.55, curl=1.0, lobes=5, depth=0.1, pointed=False, spots=2.2, spot=0.9)), n=22, floret_size=0.46, radius=0.26, length=2.7, droop=0.75, buds=0.22, taper=0.6, blooms=(1, 2), leaf="ovate"),
+    95: S("bougainvillea", "cluster", "d82890 e850a8 c02080 a01868,f07838 f89858 e06028 c04818,f8f0f4 ffffff f0e8e8 d8c8d0,b848b8 d070d0 a03898 802878", floret=("open_flower", dict(petals_=3, shape="ovate", width=0.44, elevation=28, veins=5, vein=0.5, texture=0.25, centre=[stamens(3, 0.35, color="fcf8e8", filament="f0e0d0", tip=0.09, spread=25)])), n=12, floret_size=0.5, radius=0.95, spread=85, leaf="ovate"),
+    96: S("camellia", "open_flower", "e03858 f06078 c02848,f8b0c4 fcd0dc f090a8,fcf8f6 ffffff f4f0e8,c81830 d83848 a81020", petals_=28, spiral=True, shape="orbicular", width=0.5, elevation=4, inner_elevation=66, inner_length=0.4, inner_width=0.28, bend=0.22, cup=0.6, gloss=0.08, leaf="elliptic", leaf_color="2f5a30", tilt=(0, 45), blooms=(1, 2)),
+    97: S("mallow", "open_flower", "d890d8 e8b4e8 f4e0f4 8a3898,f0c8dc f8e0ec f8f0f4 c870a8", petals_=5, shape="obcordate", width=0.36, notch=0.12, elevation=12, veins=4, vein=0.9, centre=[("column", dict(length=0.32, color="f4ecf4", stem="e0b8e0"))], leaf="orbicular", blooms=(1, 4)),
+    98: S("mexican petunia", "trumpet", "8868d0 a08ae0 6848b0 5038a0,d880c0 e8a4d4 b858a0 a04890", tube=1.1, tube_width=0.14, limb=0.9, elevation=18, bend=0.4, depth=0.28, ruffle=0.06, veins=4, vein=0.3, texture=0.2, base_reach=0.3, throat="503088", leaf="lanceolate", blooms=(1, 4), tilt=(5, 60)),
+    99: S("bromelia", "open_flower", "d82838 e85058 7a9a40,e86088 f088a8 88a850,f08828 f8a848 80a048", petals_=30, spiral=True, shape="acuminate", width=0.16, elevation=12, inner_elevation=66, inner_length=0.6, bend=0.45, base_reach=0.45, cup=0.9, centre=[disc(0.16, "6848b8", rim="f0e8f4", seeds=24, dome=0.4)], leaf="linear", blooms=(1, 1), size=1.15),
     100: S("blanket flower", "open_flower", "d83018 f8c828 b82010,c02818 f8d030 a01810,e04020 f8b820 b82818", petals_=15, width=0.2, **(DAISY | dict(shape="fan")), fringe=0.14, teeth=3, tip_reach=0.42, centre=[disc(0.3, "803018", rim="d88028", dome=0.5, seeds=90)]),
-    101: S("trumpet creeper", "cluster", "f06828 f88848 f8b040 c83010,e84820 f06838 f8a038 b82810", floret=("bell", dict(length=1.35, width=0.3, lobes=5, flare=0.45, mouth="802010", shape="funnel")), n=9, floret_size=0.7, radius=0.35, spread=95, dome=0.8, leaf="ovate", stems="9a8a48"),
-    102: S("blackberry lily", "open_flower", "f48828 f8a848 f8c050 a02010,f8a030 fcb858 f8c860 a82818", **(LILY | dict(width=0.22, shape="elliptic", elevation=8, inner_elevation=8)), spots=2.8, spot=1.0, bend=0.12, centre=[stamens(3, 0.4, colour="e8b030", filament="f0a048", spread=40), pistil(colour="f0a850", height=0.3)], leaf="linear", blooms=(1, 4)),
+    101: S("trumpet creeper", "cluster", "f06828 f88848 f8b040 c83010,e84820 f06838 f8a038 b82810", floret=("trumpet", dict(tube=1.5, tube_width=0.24, limb=0.42, elevation=22, bend=0.6, depth=0.38, throat="d86020", throat_reach=0.6)), n=9, floret_size=0.5, radius=0.62, spread=100, dome=0.8, leaf="pinnate", stems="9a8a48"),
+    102: S("blackberry lily", "open_flower", "f48828 f8a848 f8c050 a02010,f8a030 fcb858 f8c860 a82818", **(LILY | dict(width=0.22, shape="elliptic", elevation=8, inner_elevation=8)), spots=2.8, spot=1.0, bend=0.22, centre=[stamens(3, 0.4, color="e8b030", filament="f0a048", spread=40), pistil(color="f0a850", height=0.3)], leaf="linear", blooms=(1, 4)),
 }  # fmt: skip
