@@ -28,7 +28,7 @@ OUTLINES = {
     "orbicular": (0.55, 0.4, 1.0, 0.0, 0.0),
     "obcordate": (0.7, 0.2, 1.1, 0.2, 0.0),
     "fan": (0.85, 0.12, 1.35, 0.0, 0.0),
-    "cordate": (0.2, 0.85, 0.2, 0.0, 0.28),
+    "cordate": (0.25, 0.85, 0.35, 0.0, 0.26),
     "club": (0.8, 0.35, 1.0, 0.0, 0.0),
     "tube": (0.5, 0.85, 1.6, 0.0, 0.0),
     "ball": (0.5, 0.0, 1.0, 0.0, 0.0),
@@ -127,8 +127,9 @@ def _ranks(rng, petals_, layers, spiral):
 
 def open_flower(
     rng, colors, *, petals_=5, layers=1, spiral=False, shape="obovate", length=1.0, width=0.45, elevation=10,
-    inner_elevation=None, inner_length=0.75, inner_width=None, bend=0.25, curl=0.0, roll=0.0, eye=0.05, rises=0.0, centre=(),
-    tube=0.0, tube_width=0.13, sepals=0, sepal_color="6f9a4c", uneven=0.06, spurs=0, calyx=0.16, **marks,
+    inner_elevation=None, inner_length=0.75, inner_width=None, bend=0.25, inner_bend=None, curl=0.0, roll=0.0, eye=0.05, rises=0.0,
+    centre=(), tube=0.0, tube_width=0.13, sepals=0, sepal_color="6f9a4c", sepal_width=0.12, uneven=0.06, spurs=0, calyx=0.16,
+    **marks,
 ):  # fmt: skip
     """Petals in whorls or in a spiral around a centre: daisy, poppy, tulip, rose, lotus.
 
@@ -143,13 +144,13 @@ def open_flower(
     wide = length * wide * (1 + 0.5 * uneven * rng.standard_normal(n))
     stack = 0.012 * rng.permutation(n) / n + 0.02 * inner + rises * inner  # overlapping petals do not cut each other
     look = _petal_look(rng, colors, n, shape, marks)
-    look |= {"bend": (bend + 0.12 * rng.standard_normal(n)) * (1 - 0.5 * inner), "curl": curl, "sway": rng.normal(0, 0.08, n)}
+    look |= {"bend": bend + ((0.5 * bend if inner_bend is None else inner_bend) - bend) * inner + rng.normal(0, 0.1, n), "curl": curl, "sway": rng.normal(0, 0.08, n)}
     foot = eye * (1 - 0.6 * inner) if spiral else eye
     rows = [petals(azimuth, rise, long, wide, radius=foot, height=stack, roll=roll * DEG + rng.normal(0, 0.06, n), **look)]
     green = shades(rng, rgb(sepal_color), max(sepals, 1))
     if sepals:
         angle = (np.arange(sepals) + 0.5) * 2 * np.pi / sepals + azimuth[0]
-        rows.append(petals(angle, elevation * DEG - 0.1, 0.75 * length, 0.12, height=-0.05, **outline("lanceolate"), **paint(green)))
+        rows.append(petals(angle, elevation * DEG - 0.1, 0.75 * length, sepal_width, height=-0.05, **outline("lanceolate"), **paint(green)))
     if tube:
         rows.append(_funnel(colors, tube, tube_width))
     elif calyx:
@@ -162,7 +163,12 @@ def open_flower(
 def _funnel(colors, length, width):
     """The tube behind a flower, narrow at its far end."""
     ends = paint(0.85 * colors[0], None, rgb("8aa862")) | {"base_reach": 0.5, "through": 0.5}
-    return bell(0.4 * width, length, 84 * DEG, height=-length, bend=-0.05, curl=0.25, **ends)
+    return _cone(width, length, **ends)
+
+
+def _cone(width, length, **look):
+    """A tube along the axis from behind the flower to its face, where its radius is `width`."""
+    return bell(0.4 * width, length, np.arccos(0.6 * width / length), height=-length, **look)
 
 
 def _spurs(rng, colors, n, turn):
@@ -183,8 +189,7 @@ def trumpet(
     look |= {"through": 0.7, "streak": 0.1, "texture": 0.05, "phase": np.pi * 0.5}
     spread = bell(tube_width, limb, elevation * DEG, bend=bend, **(look | marks))
     body = paint(0.9 * main, rgb(throat), rgb("9ab070")) | {"tip_reach": throat_reach, "base_reach": 0.4, "through": 0.6}
-    long = bell(0.45 * tube_width, tube, 82 * DEG, height=-0.97 * tube, bend=-0.06, curl=0.12, **body)
-    rows = [spread, long]
+    rows = [spread, _cone(tube_width, tube, **body)]
     if calyx:
         green = shades(rng, rgb("6f9a4c"), lobes)
         angle = np.arange(lobes) * 2 * np.pi / lobes
@@ -396,7 +401,7 @@ def spike(
     if len(top):
         tint = shades(rng, 0.3 * rgb(bud_color) + 0.65 * colors[0], len(top))
         axis = facing[~open_] / np.linalg.norm(facing[~open_], axis=1, keepdims=True)
-        rows.append(balls(top, bud_size * scale[~open_], tint, stretch=1.5, axis=axis, through=0.3))
+        rows.append(balls(top, bud_size * scale[~open_], tint, stretch=1.8, axis=axis, through=0.3, peak=0.4, tip=0.35))
     if bracts:
         leaf = outline("lanceolate") | paint(shades(rng, rgb(stem), n)) | {"through": 0.4, "fold": 0.3}
         rows.append(petals(angle, 0.3, bracts * (1 - 0.6 * f), 0.14 * bracts, height=foot[:, 2], bend=0.5, **leaf))
@@ -458,10 +463,9 @@ def spathe(
 ):  # fmt: skip
     """One large glossy bract with a rod of tiny flowers that stands on its base: anthurium."""
     look = _petal_look(rng, colors, 1, shape, {"gloss": 0.25, "ribs": 7, "rib": 0.15, "bend": 0.25, "cup": 0.2} | marks)
-    bract = petals(90 * DEG, lift * DEG, length, width, radius=-0.45 * length, **look)
-    rise, turn = rng.uniform(35, 60) * DEG, rng.normal(90, 20) * DEG
-    foot = {"radius": -0.45 * length * np.sin(turn), "height": 0.03}
-    rod = petals(turn, rise, spadix_length, 0.075, bend=rng.normal(0, 0.3), kind=TUBE, **foot, **_rod(spadix, spadix_tip))
+    bract = petals(90 * DEG, lift * DEG, length, width, **look)
+    rise, turn = rng.uniform(22, 48) * DEG, rng.normal(90, 20) * DEG
+    rod = petals(turn, rise, spadix_length, 0.075, height=0.03, bend=rng.normal(0, 0.3), kind=TUBE, **_rod(spadix, spadix_tip))
     return np.concatenate([bract, rod])
 
 
@@ -473,9 +477,9 @@ def _rod(color, tip=None):
 
 def arum(rng, colors, *, spadix="f4c828"):
     """A bract rolled into a funnel with an oblique rim, around a rod: arum lily. Stands along z."""
-    look = {"teeth": 1, "fringe": 0.75, "through": 0.6, "gloss": 0.15, "streak": 0.06, "texture": 0.03}
+    look = {"teeth": 1, "fringe": 0.6, "through": 0.6, "gloss": 0.15, "streak": 0.06, "texture": 0.03}
     look |= paint(colors[0], colors[1], rgb("b8cc80")) | {"base_reach": 0.35, "tip_reach": 0.3}
-    bract = bell(0.1, 2.0, 88 * DEG, height=-0.9, bend=rng.uniform(0.25, 0.4), curl=rng.uniform(0.9, 1.3), **look)
+    bract = bell(0.1, 2.2, 84 * DEG, height=-0.9, bend=rng.uniform(0.35, 0.5), curl=rng.uniform(1.3, 1.8), **look)
     rod = tubes([0, 0, -0.8], [0.08, 0, 0.25], 0.075, rgb(spadix), **_rod(spadix))
     return place(np.concatenate([bract, rod]), [0, 0, 0], rotation=_spin(np.pi / 2 + rng.normal(0, 0.8)))
 
@@ -527,7 +531,7 @@ def _involucre(rng, green, size, scales, shape, larger):
     return np.concatenate(rows)
 
 
-def plume(rng, colors, *, n=46, length=2.2, width=0.5, tuft=12, branch=0.5):
+def plume(rng, colors, *, n=90, length=2.2, width=0.52, tuft=20, branch=0.4):
     """A feathery upright plume of many side plumes (celosia)."""
     f = np.sort(rng.uniform(0, 1, n))
     angle = np.arange(n) * GOLDEN_ANGLE
@@ -538,7 +542,7 @@ def plume(rng, colors, *, n=46, length=2.2, width=0.5, tuft=12, branch=0.5):
     look = outline("lanceolate") | paint(shades(rng, colors[0], tuft, 0.2), colors[1], 0.7 * colors[0])
     look |= {"tip_reach": 0.6, "base_reach": 0.4, "through": 0.7, "texture": 0.2, "bend": 0.3}
     high = (k / tuft) ** 0.8
-    feather = petals(k * GOLDEN_ANGLE, (35 + 50 * high) * DEG, 0.42 - 0.15 * high, 0.085, height=high * 1.0 - 0.4, **look)
+    feather = petals(k * GOLDEN_ANGLE, (30 + 55 * high) * DEG, 0.5 - 0.2 * high, 0.08, height=high * 1.0 - 0.4, **look)
     feather = np.concatenate([feather, tubes([0, 0, -0.6], [0, 0, 1.0], 0.05, colors[0], **outline("lanceolate"))])
     rows = instances(feather, at, branch * (1.1 - 0.45 * f) * rng.uniform(0.8, 1.2, n), look_at(lean))
     return np.concatenate([rows, tubes([0, 0, -0.6 * length], [0, 0, 0.4 * length], 0.05, rgb("8a9a50"), bloom=-1)])
@@ -558,7 +562,7 @@ def bird(rng, colors, **_):
     rows.append(petals(np.array([-0.08, 0.08]), np.array([38.0, 46]) * DEG, 1.05, 0.075, height=-0.4, **outline("acuminate"), **blue))
     rows.append(petals(0.0, -80 * DEG, 1.6, 0.085, radius=-0.72, height=-0.5, kind=TUBE, **outline("tube"), **paint(rgb("6f8a50")), bloom=-1))
     turn = rng.choice([0, np.pi]) + rng.normal(0, 0.35)
-    return place(np.concatenate(rows), [0, 0, 0], rotation=_spin(turn))
+    return place(place(np.concatenate(rows), [0.72, 0, 0]), [0, 0, 0], rotation=_spin(turn))
 
 
 def tuft(rng, colors, *, n=55, length=0.9, thin=0.03, spread=100, flowers=4, flower_color="9a70c0"):

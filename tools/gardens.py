@@ -82,6 +82,7 @@ def foliage(rng, kind, color, at, azimuth, elevation, length, up) -> np.ndarray:
     front -= (front * along).sum(1, keepdims=True) * along
     front /= np.linalg.norm(front, axis=1, keepdims=True)
     turn = np.stack([along, np.cross(front, along), front], 2)
+    length = length * np.clip(0.3 / LEAVES[kind].width, 0.65, 1)  # broad leaves are shorter
     variants = min(4, n)
     return np.concatenate([
         instances(leaf(rng, kind, color), at[k::variants], length[k::variants], turn[k::variants]) for k in range(variants)
@@ -143,9 +144,9 @@ def _grass(rng, horizon, up):
 
 
 def _stones(rng, horizon, up):
-    n = int(rng.integers(25, 80))
+    n = int(rng.integers(120, 260))
     y = rng.uniform(max(horizon, -0.1), 1.1, n)
-    r = rng.uniform(0.015, 0.07) * rng.uniform(0.4, 1.3, n) * (0.4 + 0.6 * np.clip(y, 0, 1))
+    r = rng.uniform(0.03, 0.07) * rng.uniform(0.4, 1.3, n) * (0.4 + 0.6 * np.clip(y, 0, 1))
     color = shades(rng, rgb(str(rng.choice(["7a6a58", "8a867c", "5a4636", "a89c88", "6a4a36"]))), n, 0.3)
     at = np.stack([rng.uniform(-0.05, 1.05, n), y, y - 2.0], 1)
     axis = rng.normal(0, 1, (n, 3)) * [1, 0.3, 0.6]
@@ -158,8 +159,8 @@ def _lights(rng, horizon, up):
     n = int(rng.integers(2, 16))
     glow = rng.choice([[1.0, 1.0, 0.8], [0.7, 0.95, 0.4], [0.85, 0.95, 1.0]]) * rng.uniform(0.5, 1.0, (n, 1))
     at = np.stack([rng.uniform(0, 1, n), rng.uniform(0, 0.9, n), np.full(n, -1.3)], 1)
-    r = rng.uniform(0.006, 0.02, n)
-    return tubes(at, at + [0, 0, 0.02], r, glow, **outline("ball"), glow=rng.uniform(0.5, 2.5))
+    r = rng.uniform(0.012, 0.03, n)
+    return tubes(at, at + [0, 0, 0.02], r, glow, **outline("ball"), glow=rng.uniform(0.3, 1.0))
 
 
 def _bricks(rng, horizon, up):

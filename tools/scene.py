@@ -102,7 +102,8 @@ def _reach(rows):
     angle = rows[:, [INDEX["rise"]]] - mean
     wide = np.linalg.norm(b, axis=1, keepdims=True)
     wide = np.where(round_, wide + np.linalg.norm(a, axis=1, keepdims=True) * np.cos(angle), 0.7 * wide)
-    tip = point + np.where(round_, np.sin(angle), np.sinc(mean / np.pi)) * a
+    point = point - 1.2 * rows[:, [INDEX["lobes"]]] * a
+    tip = rows[:, POINT] + np.where(round_, np.sin(angle), np.sinc(mean / np.pi)) * a
     return np.minimum(point, tip - 0.7 * wide).min(0), np.maximum(point, tip + 0.7 * wide).max(0)
 
 
@@ -115,6 +116,8 @@ class Model(NamedTuple):
 
 
 def _model(rows, rotation):
+    near = np.hypot(rows[:, 1], rows[:, 2]) < 0.12  # the axis
+    base = min(rows[near, 3].min(initial=0.0) + 0.02, -0.06)
     rows = place(rows, np.zeros(3), 1.0, rotation)
     rows[:, BLOOM] = rows[:, BLOOM] >= 0  # stems within a bloom are marked -1
     low, high = _reach(rows[rows[:, BLOOM] > 0])
@@ -122,7 +125,7 @@ def _model(rows, rotation):
     middle = 0.5 * (low + high)
     middle[2] = 0
     rows = place(rows, -middle * scale, scale)
-    return Model(rows, (-0.08 * rotation[:, 2] - middle) * scale, -rotation[:, 2])
+    return Model(rows, (base * rotation[:, 2] - middle) * scale, -rotation[:, 2])
 
 
 def _bloom(rng, species, colors, up, view):
@@ -192,9 +195,6 @@ def _plant(rng, species, model, at, radius, up, leafy=True):
     rows = [place(model.rows, at, radius)]
     if species.water:
         top = at
-    elif species.form in UPRIGHT and species.form != "arum":
-        stem, top = _stem(rng, at + radius * model.foot + 0.5 * radius * model.stem, model.stem, up, radius, species.leaf_color)
-        rows.append(stem)
     else:
         stem, top = _stem(rng, at + radius * model.foot, model.stem, up, radius, species.leaf_color)
         rows.append(stem)
@@ -300,7 +300,7 @@ def _light(rng, setting):
 def _camera(rng, setting):
     return {
         **{"exposure": np.exp(rng.normal(0.0, setting.exposure)), "contrast": np.exp(rng.normal(0.0, 0.08))},
-        **{"saturation": rng.uniform(0.88, 1.06), "white": np.exp(rng.normal(0, 0.05, 3)), "soft": rng.uniform(0, 0.004)},
+        **{"saturation": rng.uniform(0.95, 1.12), "white": np.exp(rng.normal(0, 0.05, 3)), "soft": rng.uniform(0, 0.004)},
         **{"noise": rng.uniform(0, 0.012), "vignette": rng.uniform(0, 0.3), "seed": int(rng.integers(1 << 31))},
     }
 
@@ -333,21 +333,20 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
 
 
 def _metered(light, mask):
-    """Exposure as a camera sets it: the middle of the picture middle-gray, but the flower's lightest parts not burnt out."""
-    size = len(light)
+    """Exposure as a photographer sets it: between that for the whole picture and that for the flower's light parts."""
     luminance = light @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    weight = np.full((size, size), 0.35) + mask
-    mean = np.exp((np.log(luminance + 0.01) * weight).sum() / weight.sum())
-    gain = np.clip(0.22 / mean, 0.5, 3.0)
-    lightest = np.quantile(light.max(-1)[mask > 0.5], 0.97) if (mask > 0.5).any() else 1.0
-    return min(gain, 1.25 / max(lightest, 0.1))
+    gain = np.log(0.2) - np.log(luminance + 0.01).mean()
+    if (mask > 0.5).any():
+        lightest = np.log(np.quantile(light.max(-1)[mask > 0.5], 0.9) + 0.01)
+        gain = 0.35 * np.clip(gain, -1, 1.5) - 0.65 * np.clip(lightest, -1.6, 1)
+    return np.exp(gain)
 
 
 def _tone(light):
     """Linear light to display values: a film-like curve with a soft shoulder, so that whites keep their texture."""
     curve = light * (1 + light / 4) / (1 + 0.75 * light)
     shown = np.clip(curve, 0, 1) ** (1 / 2.2)
-    return shown + 0.25 * shown * (1 - shown) * (2 * shown - 1)
+    return shown + 0.4 * shown * (1 - shown) * (2 * shown - 1)
 
 
 def _develop(canvas, masks, cameras):
