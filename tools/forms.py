@@ -168,7 +168,8 @@ def _funnel(colors, length, width):
 
 def _cone(width, length, **look):
     """A tube along the axis from behind the flower to its face, where its radius is `width`."""
-    return bell(0.4 * width, length, np.arccos(0.6 * width / length), height=-length, **look)
+    wider = 0.9 * width
+    return bell(0.1 * width, np.hypot(length, wider), np.arctan2(length, wider), height=-length, **look)
 
 
 def _spurs(rng, colors, n, turn):
@@ -246,11 +247,11 @@ def disc(rng, colors, *, radius=0.3, color="e8b820", rim=None, seeds=90, dome=0.
 
 def stamens(
     rng, colors, *, n=8, length=0.4, spread=60, color="f0d060", filament="f4f0d0", tip=0.045, ring=0.03, thin=0.014, bend=0.0,
-    base=0.03,
+    base=0.03, hollow=0.55,
 ):  # fmt: skip
-    """Filaments with anthers, rising from the centre; `spread` is the angle from the axis."""
+    """Filaments with anthers, rising from the centre; `spread` is the angle from the axis, `hollow` 0 fills the middle, too."""
     azimuth = np.arange(n) * 2 * np.pi / n * (1 if n < 14 else 1.9) + rng.normal(0, 0.15, n)
-    tilt = spread * rng.uniform(0.55, 1.1, n) ** (0.5 if n > 14 else 0.2) * DEG
+    tilt = spread * rng.uniform(hollow, 1.1, n) ** (0.5 if n > 14 else 0.2) * DEG
     rise, long = np.pi / 2 - tilt, length * rng.uniform(0.8, 1.1, n)
     rows = petals(
         azimuth, rise, long, thin, radius=ring, height=base, bend=bend, kind=TUBE, **outline("linear"),
@@ -381,12 +382,13 @@ def _florets(rng, colors, floret, at, facing, scale, variants=4):
 def spike(
     rng, colors, *, floret, n=24, length=2.4, radius=0.25, floret_size=0.4, taper=0.5, droop=0.0, one_sided=False, buds=0.15,
     bud_color="8aa860", bud_size=0.4, stem="6f9a4c", loose=0.05, bracts=0.0, tips=None,
+    side=0.75,
 ):  # fmt: skip
     """Florets along an upright stem (the z axis), largest below: foxglove, hyacinth, snapdragon, monkshood."""
     f = np.clip((np.arange(n) + rng.uniform(-0.3, 0.3, n)) / n, 0, 1)
     angle = np.arange(n) * GOLDEN_ANGLE + rng.uniform(0, 6)
     if one_sided:
-        angle = rng.uniform(0, 6) + np.where(np.arange(n) % 2, 0.75, -0.75) + rng.normal(0, 0.3, n)
+        angle = np.pi / 2 + np.where(np.arange(n) % 2, side, -side) + rng.normal(0, 0.3, n)
     out = np.stack([np.cos(angle), np.sin(angle), np.full(n, -droop)], 1)
     scale = floret_size * (1 - taper * f) * np.exp(rng.normal(0, loose, n))
     if tips:
@@ -465,7 +467,7 @@ def spathe(
     look = _petal_look(rng, colors, 1, shape, {"gloss": 0.25, "ribs": 7, "rib": 0.15, "bend": 0.25, "cup": 0.2} | marks)
     bract = petals(90 * DEG, lift * DEG, length, width, **look)
     rise, turn = rng.uniform(22, 48) * DEG, rng.normal(90, 20) * DEG
-    rod = petals(turn, rise, spadix_length, 0.075, height=0.03, bend=rng.normal(0, 0.3), kind=TUBE, **_rod(spadix, spadix_tip))
+    rod = petals(turn, rise, spadix_length, 0.085, height=0.03, bend=rng.normal(0, 0.3), kind=TUBE, **_rod(spadix, spadix_tip))
     return np.concatenate([bract, rod])
 
 
@@ -480,7 +482,7 @@ def arum(rng, colors, *, spadix="f4c828"):
     look = {"teeth": 1, "fringe": 0.6, "through": 0.6, "gloss": 0.15, "streak": 0.06, "texture": 0.03}
     look |= paint(colors[0], colors[1], rgb("b8cc80")) | {"base_reach": 0.35, "tip_reach": 0.3}
     bract = bell(0.1, 2.2, 84 * DEG, height=-0.9, bend=rng.uniform(0.35, 0.5), curl=rng.uniform(1.3, 1.8), **look)
-    rod = tubes([0, 0, -0.8], [0.08, 0, 0.25], 0.075, rgb(spadix), **_rod(spadix))
+    rod = tubes([0, 0, -0.8], [0.1, 0, 0.45], 0.085, rgb(spadix), **_rod(spadix))
     return place(np.concatenate([bract, rod]), [0, 0, 0], rotation=_spin(np.pi / 2 + rng.normal(0, 0.8)))
 
 

@@ -397,7 +397,7 @@ def _shade(row, color, normal, back, lit, open_, light, sun, sky, ground, out):
     half = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
     shine = max((normal[0] * hx + normal[1] * hy + normal[2] * hz) / half, 0.0)
     gloss = row[GLOSS] * (0.35 * shine**12 + 1.2 * shine**60)
-    sheen = 0.18 * (1 - normal[2]) ** 3
+    sheen = 0.1 * (1 - normal[2]) ** 3
     for c in range(3):
         albedo = color[c]
         deep = albedo * math.sqrt(max(albedo, 0.0))  # light that has crossed the tissue is more saturated

@@ -135,8 +135,11 @@ def _bloom(rng, species, colors, up, view):
 
 
 def _pose(rng, species, up, view):
+    if species.form == "arum":  # one looks into the funnel
+        up = up + [0, 0, rng.uniform(0.2, 0.6)]
     if species.form in UPRIGHT:
-        return _spun(rng, up + rng.normal(0, 0.08, 3), 0.3 if species.form in ("bird", "arum") else 3.0)
+        faced = species.form in ("bird", "arum") or species.options.get("one_sided")
+        return _spun(rng, up + rng.normal(0, 0.08, 3), 0.35 if faced else 3.0)
     return _spun(rng, _facing(rng, species, view), 0.15)
 
 
@@ -157,6 +160,10 @@ def _stem(rng, foot, away, up, radius, color):
     down /= np.linalg.norm(down)
     away = away / np.linalg.norm(away)
     angle = np.arccos(np.clip(away @ down, -1, 1))
+    if angle > 2.6:  # a hook over a hanging bloom: to one side
+        down = down + [rng.choice([-0.5, 0.5]), 0, 0]
+        angle = np.arccos(np.clip(away @ down / np.linalg.norm(down), -1, 1))
+        down /= np.linalg.norm(down)
     side = down - (down @ away) * away
     side /= np.linalg.norm(side) + 1e-9
     turn = radius * rng.uniform(0.3, 0.6)
@@ -338,7 +345,7 @@ def _metered(light, mask):
     gain = np.log(0.2) - np.log(luminance + 0.01).mean()
     if (mask > 0.5).any():
         lightest = np.log(np.quantile(light.max(-1)[mask > 0.5], 0.9) + 0.01)
-        gain = 0.35 * np.clip(gain, -1, 1.5) - 0.65 * np.clip(lightest, -1.6, 1)
+        gain = 0.35 * np.clip(gain, -1, 1.5) - 0.65 * np.clip(lightest, -1.1, 1)
     return np.exp(gain)
 
 
