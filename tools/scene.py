@@ -101,7 +101,7 @@ def _reach(rows):
     round_ = (rows[:, INDEX["kind"]] == BELL)[:, None]
     angle = rows[:, [INDEX["rise"]]] - mean
     wide = np.linalg.norm(b, axis=1, keepdims=True)
-    wide = np.where(round_, wide + np.linalg.norm(a, axis=1, keepdims=True) * np.cos(angle), 0.7 * wide)
+    wide = np.where(round_, 1.4 * (wide + np.linalg.norm(a, axis=1, keepdims=True) * np.cos(angle)), wide)
     point = point - 1.2 * rows[:, [INDEX["lobes"]]] * a
     tip = rows[:, POINT] + np.where(round_, np.sin(angle), np.sinc(mean / np.pi)) * a
     return np.minimum(point, tip - 0.7 * wide).min(0), np.maximum(point, tip + 0.7 * wide).max(0)
@@ -229,7 +229,7 @@ def _layout(rng, species, view, horizon):
     """Centers (n, 3) and radii (n,) of the blooms."""
     size = species.size
     if view in ("portrait", "macro"):
-        radius = min(size * rng.uniform(0.24, 0.44), 0.5) if view == "portrait" else size * rng.uniform(0.5, 0.8)
+        radius = min(size * rng.uniform(0.27, 0.44), 0.48) if view == "portrait" else size * rng.uniform(0.5, 0.8)
         reach = 0.07 if view == "portrait" else 0.3 * radius
         return np.array([[0.5, 0.48, 0]]) + rng.uniform(-reach, reach, (1, 3)) * [1, 1, 0], np.array([radius])
     if view == "few":
@@ -307,7 +307,7 @@ def _light(rng, setting):
 def _camera(rng, setting):
     return {
         **{"exposure": np.exp(rng.normal(0.0, setting.exposure)), "contrast": np.exp(rng.normal(0.0, 0.08))},
-        **{"saturation": rng.uniform(0.95, 1.12), "white": np.exp(rng.normal(0, 0.05, 3)), "soft": rng.uniform(0, 0.004)},
+        **{"saturation": rng.uniform(0.95, 1.12), "white": np.exp(rng.normal(0, 0.035, 3)), "soft": rng.uniform(0, 0.004)},
         **{"noise": rng.uniform(0, 0.012), "vignette": rng.uniform(0, 0.3), "seed": int(rng.integers(1 << 31))},
     }
 
@@ -345,7 +345,7 @@ def _metered(light, mask):
     gain = np.log(0.2) - np.log(luminance + 0.01).mean()
     if (mask > 0.5).any():
         lightest = np.log(np.quantile(light.max(-1)[mask > 0.5], 0.9) + 0.01)
-        gain = 0.35 * np.clip(gain, -1, 1.5) - 0.65 * np.clip(lightest, -1.1, 1)
+        gain = 0.25 * np.clip(gain, -1, 1.5) - 0.75 * np.clip(lightest - 0.1, -1.1, 1)
     return np.exp(gain)
 
 
