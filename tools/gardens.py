@@ -199,7 +199,7 @@ def background(rng, ground: Ground, kind: str, color: str, up: np.ndarray):
     colors = colors * np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.08, (4, 3)))
     horizon = rng.uniform(*ground.horizon)
     rows = [surfaces(0)]
-    n = int(rng.uniform(0.3, 1.0) * 44 * ground.green)
+    n = int(rng.uniform(0.3, 1.0) * 60 * ground.green)
     if n:
         tint = color if rng.random() < 0.6 else str(rng.choice(GREENS))
         shape = kind if rng.random() < 0.6 else str(rng.choice(list(LEAVES)))

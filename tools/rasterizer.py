@@ -396,7 +396,7 @@ def _shade(row, color, normal, back, lit, open_, light, sun, sky, ground, out):
     hx, hy, hz = light[0], light[1], light[2] + 1
     half = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
     shine = max((normal[0] * hx + normal[1] * hy + normal[2] * hz) / half, 0.0)
-    gloss = row[GLOSS] * (0.35 * shine**12 + 1.2 * shine**60)
+    gloss = row[GLOSS] * (0.15 * shine**12 + 1.0 * shine**60)
     sheen = 0.1 * (1 - normal[2]) ** 3
     for c in range(3):
         albedo = color[c]

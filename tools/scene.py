@@ -275,13 +275,23 @@ def _neighbors(rng, species, models, up, leaves):
         for _ in range(int(rng.integers(1, 5))):
             at = np.array([*rng.uniform(-0.05, 1.05, 2), rng.uniform(-0.7, -0.45)])
             rows.append(_plant(rng, species, models[-1], at, rng.uniform(0.1, 0.22) * species.size, up, False))
+    rows = np.concatenate(rows)
+    rows[:, BLOOM] = 0
+    return rows
+
+
+def _strangers(rng, species, up):
+    """Now and then blooms of another species at the edges of the picture, as in a mixed border."""
+    rows = [surfaces(0)]
     if rng.random() < species.setting.strangers:
         others = [other for other in SPECIES.values() if other.water == species.water and other.name != species.name]
-        other = others[int(rng.integers(len(others)))]
-        model = _bloom(rng, other, pick_colors(other, rng), up, "few")
-        for _ in range(int(rng.integers(1, 5))):
-            at = np.array([rng.choice([rng.uniform(-0.1, 0.25), rng.uniform(0.75, 1.1)]), rng.uniform(0, 0.9), -0.7])
-            rows.append(_plant(rng, other, model, at, rng.uniform(0.08, 0.18) * other.size, up, False))
+        for _ in range(int(rng.integers(1, 3))):
+            other = others[int(rng.integers(len(others)))]
+            model = _bloom(rng, other, pick_colors(other, rng), up, "few")
+            for _ in range(int(rng.integers(1, 3))):
+                angle = rng.uniform(0, 2 * np.pi)
+                at = np.array([0.5 + 0.5 * np.cos(angle), 0.5 + 0.5 * np.sin(angle), -0.6])
+                rows.append(_plant(rng, other, model, at, rng.uniform(0.09, 0.17) * other.size, up, False))
     rows = np.concatenate(rows)
     rows[:, BLOOM] = 0
     return rows
@@ -323,9 +333,9 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
             models.append(_bloom(rng, species, colors if rng.random() < 0.7 else pick_colors(species, rng), up, view))
     ground = pick_ground(rng, species.water)
     below, horizon, far = background(rng, ground, species.leaf, species.leaf_color, up)
-    leaves = int(rng.uniform(0, 20) * min(ground.green + 0.1, 1))
+    leaves = int(rng.uniform(2, 32) * min(ground.green + 0.1, 1))
     near = _neighbors(rng, species, models, up, leaves) if ground.green > 0 else surfaces(0)
-    sharp = _plants(rng, species, models, view, horizon[0], up)
+    sharp = np.concatenate([_plants(rng, species, models, view, horizon[0], up), _strangers(rng, species, up)])
     open_ = rng.choice([0.3, 1.0, 1.0, 1.6]) * rng.uniform(0.7, 1.3)  # how wide the lens is open
     light, strength = _light(rng, species.setting), rng.uniform(0.8, 1.15)
     return Scene(

@@ -22,7 +22,7 @@ class Setting(NamedTuple):
     occluded: float  # a blurred leaf in front of everything
     exposure: float  # standard deviation of the logarithm of the exposure
     neighbors: float = 0.6  # blurred blooms of the same species behind
-    strangers: float = 0.15  # blurred blooms of another species behind
+    strangers: float = 0.5  # blooms of other species at the edges of the picture, as in a mixed border
 
 
 # As people photograph a flower that they want to name: mostly one bloom, in good light.
@@ -126,22 +126,23 @@ def orchid_pieces(
 
 
 def iris_pieces(fall, standard, beard):
-    petal = dict(shape="obovate", ruffle=0.11)
-    veined = petal | dict(color=fall, veins=9, vein=0.6)
+    petal = dict(shape="obovate", ruffle=0.12)
+    veined = petal | dict(color=fall, veins=9, vein=0.5, bend=1.5, curl=0.4)
     return [
-        dict(at=-90, length=1.15, width=0.44, color=standard, elevation=25, **petal),
-        dict(at=-68, length=1.15, width=0.4, color=standard, elevation=35, bend=-0.54, twin=True, **petal),
-        dict(at=32, length=1.1, width=0.44, twin=True, elevation=0, bend=0.9, **veined),
-        dict(at=90, length=1.25, width=0.5, elevation=20, bend=0.9, **veined),
-        dict(at=90, length=0.5, width=0.07, shape="linear", color=beard, elevation=24, texture=0.8),
-        dict(at=32, length=0.45, width=0.06, shape="linear", color=beard, twin=True, elevation=5, texture=0.8),
+        dict(at=-90, length=1.15, width=0.44, color=standard, elevation=30, bend=-0.5, cup=0.7, **petal),
+        dict(at=-62, length=1.15, width=0.42, color=standard, elevation=42, bend=-0.6, cup=0.7, twin=True, **petal),
+        dict(at=28, length=1.15, width=0.44, twin=True, elevation=18, **veined),
+        dict(at=90, length=1.35, width=0.52, elevation=48, **veined),
+        dict(at=90, length=0.5, width=0.06, shape="linear", color=beard, elevation=52, texture=0.8, bend=0.5),
+        dict(at=28, length=0.42, width=0.05, shape="linear", color=beard, twin=True, elevation=24, texture=0.8, bend=0.4),
     ]
 
 
 PEA = [
-    dict(at=-90, length=1.0, width=0.85, shape="fan", notch=0.14, ruffle=0.1, elevation=48, bend=0.9, cup=-0.3, veins=9, vein=0.25),
-    dict(at=68, length=0.75, width=0.36, shape="obovate", color=1, twin=True, elevation=42, cup=0.9, roll=-35),
-    dict(at=90, length=0.45, width=0.16, shape="ovate", color=2, elevation=55, cup=1.2),
+    dict(at=-118, length=0.95, width=0.62, shape="orbicular", ruffle=0.16, elevation=22, bend=0.8, curl=0.4, veins=7, vein=0.2),
+    dict(at=-62, length=0.95, width=0.62, shape="orbicular", ruffle=0.16, elevation=20, bend=0.8, curl=0.4, veins=7, vein=0.2),
+    dict(at=58, length=0.72, width=0.4, shape="orbicular", color=1, twin=True, elevation=42, cup=1.0, roll=-25, height=0.05, ruffle=0.1),
+    dict(at=90, length=0.5, width=0.2, shape="ovate", color=2, elevation=50, cup=1.3, height=0.02),
 ]
 SNAP = [
     dict(at=-60, length=0.75, width=0.42, shape="orbicular", elevation=30, twin=True, bend=0.54),
@@ -169,7 +170,7 @@ SPECIES: dict[int, Species] = {
         dict(at=-8, length=1.0, width=0.48, shape="orbicular", twin=True, veins=7, vein=0.7), dict(at=90, length=0.85, width=0.42, shape="orbicular", color="e8a0b0", elevation=25, cup=1.3, gloss=0.25),
         dict(at=90, length=0.3, width=0.2, shape="orbicular", color="f0f0e0", elevation=20)]),
     3: S("canterbury bells", "spike", "8a78d0 a89ae8 c8c0f0 604aa0,e8a8c8 f4c8dc f8e0e8 c078a0,f0eef8 ffffff e8f0e0 c8c8d8", floret=("urn", dict(length=1.7, radius=0.15, rise=32, bend=-1.15, curl=1.25, lobes=5, depth=0.12, pointed=False, veins=3, vein=0.2)), n=10, floret_size=0.5, radius=0.36, length=2.3, buds=0.15, taper=0.25, droop=-0.15, bracts=0.5, blooms=(1, 2)),
-    4: S("sweet pea", "spike", "e878b0 f4b0d0 f8d8e8 c04888,b070c8 d0a0e0 e8d0f0 8040a0,e84a60 f48090 f8b0b8 a82038,f4e4ec fcf4f8 f8f0e8 e0b0c8", floret=("parts", dict(pieces=PEA)), n=5, floret_size=0.62, radius=0.4, length=1.7, one_sided=True, side=0.3, buds=0.1, taper=0.15, blooms=(1, 3), leaf="pinnate"),
+    4: S("sweet pea", "parts", "e878b0 f4b0d0 f8d8e8 c04888,b070c8 d0a0e0 e8d0f0 8040a0,e84a60 f48090 f8b0b8 a82038,f4e4ec fcf4f8 f8f0e8 e0b0c8", pieces=PEA, blooms=(1, 4), tilt=(0, 60), leaf="pinnate", size=0.95),
     5: S("english marigold", "open_flower", "f5a010 f8b830,f8c818 fcd850,f08010 f89a28", petals_=24, layers=3, width=0.11, **DAISY, fringe=0.04, centre=[disc(0.24, "c87010", rim="f0a020", dome=0.5)], leaf="oblanceolate"),
     6: S("tiger lily", "open_flower", "f07a20 f89a40 e88820 401810", **(LILY | dict(width=0.22, bend=1.6, elevation=35, inner_elevation=38)), spots=3.2, spot=1.0, length=1.15, centre=[stamens(6, 1.0, color="7a3010", filament="e8a850", spread=45, tip=0.07, bend=0.36), pistil(color="c88040", height=0.5)], leaf="linear"),
     7: S("moon orchid", "parts", "fbf8fc ffffff f4e8b0 f0c840,f4eef8 fcf8ff f0e0a0 e8b840", pieces=orchid_pieces(0, 0.72, 0, 0.42, "f8e8b8", 0.5, 0.24, "cordate"), veins=9, vein=0.08, blooms=(1, 5), tilt=(0, 35), leaf="oblong"),
@@ -177,10 +178,10 @@ SPECIES: dict[int, Species] = {
     9: S("monkshood", "spike", "5048b0 7068c8 8078d0 302878,6a58c0 8878d8 9088d8 403090", floret=("parts", dict(pieces=HOOD)), n=17, floret_size=0.5, radius=0.3, length=2.5, buds=0.2, blooms=(1, 2), leaf="maple"),
     10: S("globe thistle", "cluster", "5a70c0 98a8e0 48609a,5068b8 8898d8 405890", floret=small(5, "linear", width=0.13, elevation=35, length=1.1, calyx=0.3, bend=0.6), n=120, floret_size=0.2, radius=0.82, dome=1.0, spread=160, stand=0.0, core="5a6a98", leaf="lobed", leaf_color="6a8a60", tilt=(20, 80)),
     11: S("snapdragon", "spike", "e85890 f490b8 f8e060 c03068,f4d040 f8e070 f8b030 d0a020,f4f0f0 ffffff f8e880 d8d0c8,c82840 e05068 f8d060 901828,f49868 f8b890 f8e070 d87048", floret=("parts", dict(pieces=SNAP)), n=16, floret_size=0.52, radius=0.33, length=2.4, buds=0.25, bud_color="a8b868", blooms=(1, 2), taper=0.6),
-    12: S("colt's foot", "open_flower", "f8d018 fce050", petals_=36, layers=3, width=0.035, **(DAISY | dict(shape="linear")), centre=[disc(0.26, "e8a810", seeds=50, dome=0.3)], leaf="cordate", blooms=(1, 5), size=0.8),
+    12: S("colt's foot", "open_flower", "f8d018 fce050", petals_=52, layers=3, width=0.028, **(DAISY | dict(shape="linear", uneven=0.04)), centre=[disc(0.27, "e8a810", seeds=60, dome=0.3), stamens(16, 0.16, color="f8c820", filament="f0c020", tip=0.03, hollow=0.0)], leaf="cordate", blooms=(1, 5), size=0.8),
     13: S("king protea", "brush", "f4dce0 fcf4f4 ecc4cc", n=230, length=0.95, spread=40, thin=0.02, inner=-0.12, bend=-0.25, heart=0.55, body_size=0, bracts=48, bract_color="d87890", bract_tip="f4d4d4", bract_length=(1.2, 0.95), bract_width=0.15, bract_elevation=(20, 70), bract_shape="elliptic", tilt=(0, 65), leaf="elliptic", size=1.1, blooms=(1, 1)),
     14: S("spear thistle", "brush", "b048a0 d078c0 c890c0,a03890 c868b8 c080b8", n=130, length=0.75, spread=52, thin=0.022, body="6a8050", body_size=0.5, body_scales=60, tilt=(30, 85), leaf="lobed", leaf_color="5a7a48"),
-    15: S("yellow iris", "parts", "f4d020 f8e050 e8b818 a06818", pieces=iris_pieces(0, 0, "c89018"), leaf="sword", tilt=(0, 30), water=True),
+    15: S("yellow iris", "parts", "f4d020 f8e050 e8b818 a06818", pieces=iris_pieces(0, 0, "c89018"), leaf="sword", tilt=(0, 55), water=True),
     16: S("globe-flower", "open_flower", "f4d820 f8e850 e0c018", petals_=13, spiral=True, shape="orbicular", width=0.6, elevation=25, inner_elevation=52, inner_length=0.95, bend=-1.7, cup=0.8, length=1.25, eye=0.22, tilt=(20, 75), leaf="maple"),
     17: S("purple coneflower", "open_flower", "d070b0 e090c8 c060a0 b05090,c860a8 d888c0 b85098 a04888", petals_=15, width=0.13, **(DAISY | dict(elevation=-18, bend=0.63)), veins=3, vein=0.3, notch=0.05, centre=[disc(0.36, "e07828", rim="5a2818", dome=0.85, seeds=120)], tilt=(15, 70), leaf="ovate"),
     18: S("peruvian lily", "cluster", "f08068 f8b098 f8d870 6a2020,f8c8d0 fce0e4 f8e080 8a3040,f4c040 f8d870 f8e890 802810", floret=("open_flower", dict(LILY, width=0.27, spots=1.3, spot=0.9, base_reach=0.6, elevation=35, inner_elevation=35, bend=0.54, centre=[stamens(5, 0.6, color="806040", spread=30)])), n=5, floret_size=0.62, radius=0.75, spread=65),
@@ -188,7 +189,7 @@ SPECIES: dict[int, Species] = {
     20: S("giant white arum lily", "arum", "f8f6ee ffffff e8f0c8 d8d8b8", leaf="cordate", size=0.95),
     21: S("fire lily", "open_flower", "e83818 f8a020 f8c030,f05020 f8b838 f8d048", **(LILY | dict(shape="linear", width=0.11, bend=1.4, elevation=42, inner_elevation=45)), ruffle=0.6, tip_reach=0.0, rim=1.0, base_reach=0.6, length=1.15, centre=[stamens(6, 0.8, color="b06820", filament="f0c868", spread=85)], leaf="lanceolate"),
     22: S("pincushion flower", "open_flower", "a090d8 beb0ea,c8a8e0 dcc8f0,8098d8 a0b4e8", petals_=14, layers=2, shape="fan", width=0.2, fringe=0.12, ruffle=0.13, elevation=5, inner_length=0.7, centre=[disc(0.42, "d8d0f0", rim="b8a8e0", dome=0.4, seeds=60), stamens(22, 0.5, color="f0e8f8", filament="c8b8e8", spread=60, ring=0.12)], tilt=(5, 60), leaf="lobed"),
-    23: S("fritillary", "urn", "6a2444 803858 58203c c89cac,783048 904a60 602840 d0a8b4", length=1.8, radius=0.08, rise=28, bend=-1.35, curl=0.35, lobes=6, depth=0.2, pointed=False, checks=11, tilt=(75, 105), leaf="linear", blooms=(1, 2), calyx=False),
+    23: S("fritillary", "urn", "5a2038 803858 4a1c30 b890a0,702c48 904a60 582840 c8a0ac,64304c 885060 502038 c09ca8,e8e4dc f4f0e8 d8dcb8 c8ccb0", length=2.0, radius=0.1, rise=40, bend=-1.1, curl=0.05, lobes=6, depth=0.26, pointed=False, checks=15, tilt=(75, 105), leaf="linear", blooms=(1, 2), calyx=False),
     24: S("red ginger", "cone", "d82838 e84858 b81828,e04858 f07080 c03040", n=44, height=2.2, radius=(0.12, 0.05), length=(0.6, 0.34), width=(0.28, 0.16), elevation=(42, 78), bend=-0.35, gloss=0.35, leaf="oblong", blooms=(1, 2)),
     25: S("grape hyacinth", "spike", "4850b8 6a74d0 8890d8 283080,5058c8 7078d8 98a0e0 303890", floret=("urn", dict(length=1.7, radius=0.1, rise=5, bend=-2.6, curl=0.5, lobes=6, depth=0.1, tip_reach=0.14, calyx=False)), tips="f0f0f8", n=52, floret_size=0.15, radius=0.26, length=1.9, droop=0.9, buds=0.12, taper=0.5, blooms=(1, 5), leaf="linear"),
     26: S("corn poppy", "open_flower", "d82818 e84028 b81810 180808,e83820 f05030 c02818 180808", petals_=4, shape="fan", width=0.8, elevation=22, ruffle=0.11, blotch=0.9, blotch_at=0.12, bend=0.18, texture=0.1, centre=[stamens(34, 0.32, color="281828", filament="301828"), pistil(radius=0.12, color="90a860")], leaf="lobed"),
@@ -197,7 +198,7 @@ SPECIES: dict[int, Species] = {
     29: S("artichoke", "brush", "8858c0 a880d8 9868c8", n=150, length=0.75, spread=45, thin=0.016, body_size=0.85, body="7a8e62", body_scales=58, scale_shape="ovate", scale_size=1.5, tilt=(35, 80), leaf_color="8a9a80", leaf="lobed", blooms=(1, 2)),
     30: S("sweet william", "cluster", "d03068 e87098 f8f0f4 801838,b01838 c83050 f4d8e0 600818,f4b0c8 f8d8e4 c83060 a02048,e85070 f8f4f8 fcf8fa b82848", floret=small(5, "fan", width=0.55, fringe=0.1, base_reach=0.35, tip_reach=0.25, blotch=0.6, blotch_at=0.35), n=24, floret_size=0.29, radius=1.0, dome=0.6),
     31: S("carnation", "open_flower", "e86090 f08cb0,d02840 e04860,f8f0f0 ffffff,f4b8c8 f8d0dc,f4e0d0 e05070", petals_=34, spiral=True, shape="fan", width=0.4, fringe=0.07, teeth=9, ruffle=0.22, ruffles=2, elevation=2, inner_elevation=78, inner_length=0.62, bend=0.35, inner_bend=-0.5, leaf="linear", leaf_color="7a9a88"),
-    32: S("garden phlox", "cluster", "d868b0 e890c8 b03888,f0e8f4 fcf8fc d860a0,b070c8 c890d8 8040a0,f07890 f8a0b0 c03058", floret=small(5, "orbicular", width=0.48, base_reach=0.28, centre=[eye(0.1, "f0d8a0")]), n=24, floret_size=0.3, radius=0.95, dome=0.75),
+    32: S("garden phlox", "cluster", "d868b0 e890c8 b03888,f0e8f4 fcf8fc d860a0,b070c8 c890d8 8040a0,f07890 f8a0b0 c03058", floret=small(5, "orbicular", width=0.48, base_reach=0.28, centre=[eye(0.1, "f0d8a0")]), n=30, floret_size=0.27, radius=0.9, dome=1.0, loose=0.1),
     33: S("love in the mist", "open_flower", "7090d8 90b0e8 b8d0f0 5070b8,e8eef8 fafcff d0e0f0 a0b8d8", petals_=7, layers=2, shape="ovate", tip=0.2, width=0.27, veins=5, vein=0.3, inner_length=0.8, centre=[pistil(radius=0.16, color="90b070", lobes=6, lobe_length=0.32, height=0.25), stamens(22, 0.35, color="6070a0")], sepals=18, sepal_width=0.025, sepal_color="7aa058", leaf="ferny"),
     34: S("mexican aster", "open_flower", "e070b8 f090d0 d060a8,f4f0f8 ffffff f0e8f0,c83080 d85098 a82068", petals_=8, width=0.3, **(DAISY | dict(shape="fan", inner_length=1.0)), fringe=0.1, teeth=3, veins=5, vein=0.2, centre=[disc(0.2, "f4c820", dome=0.4, seeds=55)], leaf="ferny"),
     35: S("alpine sea holly", "open_flower", "7088b8 98a8d0 8098b8 b0c0e0,6878c8 8898d8 7088b0 b0b8e0", petals_=15, layers=2, shape="lanceolate", width=0.1, elevation=2, inner_elevation=24, inner_length=0.85, wave=0.75, waves=6, veins=2, vein=0.4, uneven=0.12, bend=0.2, calyx=0.1, sepal_color="5a7890", centre=[disc(0.36, "5a70a8", rim="8098cc", dome=1.5, seeds=170, long=2.2)], tilt=(15, 70), leaf="lobed", leaf_color="5a7a68"),
@@ -213,14 +214,14 @@ SPECIES: dict[int, Species] = {
     45: S("bolero deep blue", "open_flower", "5850c0 7870d8 4038a0 282070", petals_=5, shape="fan", width=0.66, elevation=30, ruffle=0.16, bend=0.5, cup=0.6, tube=0.7, tube_width=0.3, veins=7, vein=0.3, base_reach=0.3, centre=[pistil(color="e8e0a0", lobes=3, lobe_length=0.14), stamens(5, 0.25, color="f0d860", spread=30, tip=0.03)], blooms=(1, 3), tilt=(0, 55), leaf="elliptic", leaf_color="6a8a70"),
     46: S("wallflower", "spike", "f0a018 f8c040 d87810,c84018 e06830 903010,a02830 b84048 701820,f4d830 f8e860 e0b818", floret=small(4, "orbicular", width=0.5, veins=5, vein=0.2, texture=0.12, elevation=18, centre=[eye(0.1, "8a5a20")]), n=22, floret_size=0.33, radius=0.5, length=1.15, droop=-0.75, buds=0.25, bud_size=0.28, bud_color="7a5038", taper=0.35, loose=0.1, bracts=0.0),
     47: S("marigold", "open_flower", "f09010 f8a828,f8c018 fcd440,e06810 f08020,a82810 f0a020", petals_=48, spiral=True, shape="fan", width=0.28, fringe=0.08, ruffle=0.26, elevation=5, inner_elevation=80, inner_length=0.5, bend=0.18, rim=1.0, tip_reach=0.2, leaf="pinnate"),
-    48: S("buttercup", "open_flower", "f8d810 fce830 e8c010", petals_=5, shape="fan", width=0.58, elevation=28, gloss=0.5, bend=-0.18, centre=[stamens(32, 0.26, color="f0d020", filament="d8c020"), pistil(radius=0.13, color="b8c030")], leaf="maple", size=0.85, blooms=(1, 4)),
+    48: S("buttercup", "open_flower", "f8d810 fce830 e8c010", petals_=5, shape="fan", width=0.58, elevation=28, gloss=0.4, bend=-0.18, centre=[stamens(32, 0.26, color="f0d020", filament="d8c020"), pistil(radius=0.13, color="b8c030")], leaf="maple", size=0.85, blooms=(1, 4)),
     49: S("oxeye daisy", "open_flower", "fafaf6 ffffff f4f4e8", petals_=21, width=0.12, **DAISY, centre=[disc(0.3, "f0b818", rim="f8d038", dome=0.35)], blooms=(1, 4), leaf="lobed"),
-    50: S("common dandelion", "open_flower", "f8d010 fce040 e8b008", petals_=46, layers=4, width=0.045, **(DAISY | dict(shape="linear", elevation=0, inner_elevation=55, inner_length=0.5, eye=0.05)), fringe=0.03, centre=[disc(0.13, "e8a810", seeds=14, dome=0.5)], leaf="lobed", blooms=(1, 4)),
+    50: S("common dandelion", "open_flower", "f8d010 fce040 e8b008", petals_=54, layers=5, width=0.045, **(DAISY | dict(shape="linear", elevation=-4, inner_elevation=72, inner_length=0.4, eye=0.04, uneven=0.03)), tip=1.3, fringe=0.03, centre=[disc(0.12, "e8a810", seeds=14, dome=0.5)], blooms=(1, 4), leaf="lobed"),
     51: S("petunia", "trumpet", "8038a8 9850c0 502078 401860,e060a0 f088b8 b03878 801850,f8f4f8 ffffff e8f0c8 d0d0b0,c81838 d83858 801020 600818,5848b0 f4f0f8 483890 302868", tube=0.9, limb=0.9, elevation=16, bend=0.55, depth=0.1, pleat=0.04, stripe=0.45, veins=5, vein=0.4, base_reach=0.4, throat="302040", tilt=(0, 50), leaf="ovate"),
     52: S("wild pansy", "parts", "6a38a8 8050c0 f8e040 281040,5830a0 7048b8 f4e8a0 281040", pieces=pansy_pieces(0, "f4e8b0", "f8d828"), centre=[pistil(radius=0.07, color="e0c040")], blooms=(1, 4), tilt=(0, 40), leaf="ovate", size=0.85),
     53: S("primula", "cluster", "f4e890 f8f0b0 f0b820,e05890 f088b0 f8d840,5860c8 7880d8 f8e060,d83048 e85868 f8d840", floret=small(5, "obcordate", width=0.48, base_reach=0.4, centre=[eye(0.09, "c08018")]), n=10, floret_size=0.5, radius=0.75, dome=0.55, leaf="obovate", spread=70),
     54: S("sunflower", "open_flower", "f8b810 fcd040 e89008,f8c818 fce058 e89810", petals_=24, layers=2, shape="lanceolate", width=0.11, elevation=4, inner_elevation=12, inner_length=0.92, bend=0.18, eye=0.3, length=0.85, veins=3, vein=0.25, centre=[disc(0.44, "3a2010", rim="7a4a18", dome=0.22, seeds=170)], leaf="cordate", size=1.15, blooms=(1, 2), tilt=(0, 55)),
-    55: S("pelargonium", "cluster", "e02838 f04858 f8e0e4 901020,f080a8 f8a8c4 f8e0e8 c03870,f8f0f0 ffffff f0c8d4 d04070,f07858 f89878 f8d8c8 b83820", floret=small(5, "obovate", width=0.44, blotch=0.35, blotch_at=0.3, veins=4, vein=0.3, elevation=14, calyx=0.08, centre=[stamens(5, 0.22, tip=0.03)]), n=15, floret_size=0.4, radius=0.85, dome=0.85, spread=88, loose=0.14, buds=0.15, stems="7a9a50", leaf="orbicular"),
+    55: S("pelargonium", "cluster", "e02838 f04858 f8e0e4 901020,f080a8 f8a8c4 f8e0e8 c03870,f8f0f0 ffffff f0c8d4 d04070,f07858 f89878 f8d8c8 b83820", floret=small(5, "obovate", width=0.44, blotch=0.35, blotch_at=0.3, veins=4, vein=0.3, elevation=14, calyx=0.08, centre=[stamens(5, 0.22, tip=0.03)]), n=17, floret_size=0.36, radius=0.85, dome=0.85, spread=88, loose=0.14, buds=0.15, stems="7a9a50", leaf="orbicular"),
     56: S("bishop of llandaff", "open_flower", "d81820 e83038 a81018", petals_=9, layers=2, shape="ovate", width=0.3, elevation=5, inner_length=0.85, bend=0.09, centre=[disc(0.2, "402018", rim="f0b828", dome=0.4, seeds=70)], leaf="pinnate", leaf_color="3a3830"),
     57: S("gaura", "spike", "f8eef2 fffafc f4c8d8,f090b8 f8b0d0 d86898", floret=("parts", dict(pieces=[dict(at=-22, length=0.95, width=0.3, shape="spatulate", twin=True, elevation=8), dict(at=-66, length=0.95, width=0.32, shape="spatulate", twin=True, elevation=12)], centre=[stamens(8, 0.85, color="b05848", filament="f4e0e4", spread=60, bend=0.6, tip=0.035)])), n=12, floret_size=0.62, radius=0.34, length=2.6, droop=-0.1, buds=0.4, bud_size=0.2, bud_color="d87898", taper=0.4, loose=0.25, stem="9a6a50", blooms=(1, 3)),
     58: S("geranium", "open_flower", "8068d0 9a84e0 e0d8f8 5838a0,d870b8 e898d0 f4d8ec a04088,e8e0f4 f8f4fc f0f0f0 a888c8", petals_=5, shape="obovate", width=0.5, notch=0.06, veins=7, vein=0.6, base_reach=0.3, elevation=14, centre=[stamens(10, 0.3, color="5858a0"), pistil(color="d080a8", lobes=5, lobe_length=0.14, height=0.3)], leaf="maple", blooms=(1, 4)),
@@ -233,11 +234,11 @@ SPECIES: dict[int, Species] = {
     65: S("californian poppy", "open_flower", "f88810 fca830 e86808,f8a818 fcc848 f08008", petals_=4, shape="fan", width=0.78, elevation=42, bend=0.18, veins=9, vein=0.1, base_reach=0.35, centre=[stamens(26, 0.25, color="f8b020", filament="f0a020", tip=0.024, thin=0.012)], leaf="ferny", leaf_color="7a9a80"),
     66: S("osteospermum", "open_flower", "c070c8 d898dc 8848a0,fafafc ffffff d0c8e8,f8c050 fcd880 a05838", petals_=18, width=0.15, **DAISY, base_reach=0.25, veins=2, vein=0.15, centre=[disc(0.19, "303878", rim="7060a0", dome=0.35, seeds=60), stamens(14, 0.16, color="f0a828", ring=0.14, spread=60)], leaf="oblanceolate"),
     67: S("spring crocus", "open_flower", "9068d0 b090e4 e8e0f8 5838a0,f8f4fc ffffff e0d8f4 8058b8,f8c818 fcdc50 f0a810 c08010", **(LILY | dict(shape="obovate", width=0.34, elevation=55, inner_elevation=62, bend=-0.18)), veins=6, vein=0.35, tube=0.8, tube_width=0.07, centre=[stamens(3, 0.55, color="f89010", spread=15, tip=0.07)], tilt=(10, 75), leaf="linear", blooms=(1, 5)),
-    68: S("bearded iris", "parts", "6848b8 8a70d0 f0e8d0 402880,e8d8f0 f8f0fc f4e0a0 9068b0,a05080 b87898 f0d8a0 602848,f4e0a0 f8ecc0 e8c860 a07030", pieces=iris_pieces(0, 1, "f4a818"), leaf="sword", tilt=(0, 30)),
+    68: S("bearded iris", "parts", "6848b8 8a70d0 f0e8d0 402880,e8d8f0 f8f0fc f4e0a0 9068b0,a05080 b87898 f0d8a0 602848,f4e0a0 f8ecc0 e8c860 a07030", pieces=iris_pieces(0, 1, "f4a818"), leaf="sword", tilt=(0, 55)),
     69: S("windflower", "open_flower", "f8f8fc ffffff e8f0d8 d8d8e0,7080d8 90a0e8 d8dcf4 4858b0,d84058 e86878 f4e8ec a02038", petals_=8, layers=1, shape="elliptic", width=0.3, elevation=12, base_reach=0.25, centre=[stamens(30, 0.26, color="484870", filament="7070a0"), pistil(radius=0.14, color="586048")], leaf="ferny", blooms=(1, 4)),
     70: S("tree poppy", "open_flower", "fcfcf8 ffffff f4f8e8 e8e8e0", petals_=6, shape="fan", width=0.68, elevation=15, ruffle=0.2, texture=0.08, bend=0.27, centre=[stamens(70, 0.36, color="f4b810", filament="f8d850", ring=0.06), pistil(radius=0.09, color="b0b860")], leaf="lobed", leaf_color="7a9a88", tilt=(0, 45)),
     71: S("gazania", "open_flower", "f8a010 fcc038 502010 a03010,f8d020 fce050 602810 c04818,e85818 f88838 401808 801808,f4f0e0 fffaf0 583020 a04858", petals_=16, width=0.19, **(DAISY | dict(shape="elliptic", tip=0.5)), stripe=0.75, base_reach=0.3, centre=[disc(0.2, "c87818", rim="f0b830", dome=0.3, seeds=70)], leaf="oblanceolate"),
-    72: S("azalea", "cluster", "e85088 f088b0 f8b8d0 a81850,f4f0f4 ffffff e8f0d8 90b060,f47858 f8a080 f8c0a8 b03020,c858b8 d888cc f0c8e8 802878", floret=("open_flower", dict(petals_=5, shape="ovate", width=0.42, elevation=25, ruffle=0.13, bend=0.45, spots=1.8, spot=0.55, centre=[stamens(7, 0.8, color="704040", filament="f0b8c8", spread=35, thin=0.014)])), n=7, floret_size=0.6, radius=0.8, spread=75, leaf="elliptic"),
+    72: S("azalea", "cluster", "e85088 f088b0 f8b8d0 a81850,f4f0f4 ffffff e8f0d8 90b060,f47858 f8a080 f8c0a8 b03020,c858b8 d888cc f0c8e8 802878", floret=("open_flower", dict(petals_=5, shape="ovate", width=0.42, elevation=25, ruffle=0.13, bend=0.45, spots=1.8, spot=0.55, centre=[stamens(7, 0.8, color="704040", filament="f0b8c8", spread=35, thin=0.014)])), n=6, floret_size=0.68, radius=0.72, spread=72, leaf="elliptic"),
     73: S("water lily", "open_flower", "f4b8d4 f8d8e8 f0e4ec,fcfcfa ffffff f4f0e0,f8e888 fcf0b0 f4e070,d05090 e890b8 f0c0d8", petals_=24, spiral=True, shape="elliptic", width=0.2, elevation=8, inner_elevation=62, inner_length=0.65, bend=-0.36, tip_reach=0.6, centre=[stamens(40, 0.28, color="f8b818", filament="f8c830", thin=0.03)], tilt=(25, 65), leaf="pad", water=True, blooms=(1, 2)),
     74: S("rose", "open_flower", "d01830 e03848 a81020,f490a8 f8b8c8 e87090,f8f0e4 fffaf4 f4e0c0,f8d060 fce490 f0b840,f89870 fcb898 e87850", petals_=30, spiral=True, shape="orbicular", width=0.58, elevation=12, inner_elevation=86, inner_length=0.42, inner_width=0.34, inner_bend=-0.5, bend=0.54, cup=0.9, tilt=(5, 65), leaf="pinnate", sepals=5, blooms=(1, 2)),
     75: S("thorn apple", "trumpet", "f8f8f4 ffffff e8ecd0 d0d0c0,d8c8ec f0e8fa b8a0d8 9078c0", tube=1.8, tube_width=0.24, limb=0.9, elevation=42, bend=0.9, depth=0.16, pointed=True, pleat=0.08, stripe=0.5, throat="b8c080", throat_reach=0.2, tilt=(15, 75), leaf="maple", blooms=(1, 2)),
