@@ -7,7 +7,7 @@ space: radius about 1, the z axis is the flower's own, towards whoever looks str
 
 import numpy as np
 
-from tools.surfaces import BELL, INDEX, TUBE, instances, look_at, place, surfaces
+from tools.surfaces import BELL, INDEX, TUBE, cross, instances, look_at, place, surfaces
 
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 DEG = np.pi / 180
@@ -90,7 +90,7 @@ def tubes(start, end, radius, color, **look):
     """Round rods from `start` to `end`, both (n, 3) or (3,); radius in the same unit."""
     start, end = np.broadcast_arrays(np.atleast_2d(start).astype(float), np.atleast_2d(end))
     a = end - start
-    b = np.cross(a, np.where(np.abs(a[:, :1]) < np.abs(a[:, 1:2]), [[1.0, 0, 0]], [[0, 1.0, 0]]))
+    b = cross(a, np.where(np.abs(a[:, :1]) < np.abs(a[:, 1:2]), [[1.0, 0, 0]], [[0, 1.0, 0]]))
     b *= np.reshape(radius, (-1, 1)) / (np.linalg.norm(b, axis=1, keepdims=True) + 1e-9)
     shape = outline("tube") | paint(color) | {"kind": TUBE}
     return surfaces(len(a), **_vectors(at=start, a=a, b=b), **(shape | look))
@@ -128,10 +128,10 @@ def _ranks(rng, petals_, layers, spiral):
 def open_flower(
     rng, colors, *, petals_=5, layers=1, spiral=False, shape="obovate", length=1.0, width=0.45, elevation=10,
     inner_elevation=None, inner_length=0.75, inner_width=None, bend=0.25, inner_bend=None, curl=0.0, roll=0.0, eye=0.05, rises=0.0,
-    centre=(), tube=0.0, tube_width=0.13, sepals=0, sepal_color="6f9a4c", sepal_width=0.12, uneven=0.06, spurs=0, calyx=0.16,
+    center=(), tube=0.0, tube_width=0.13, sepals=0, sepal_color="6f9a4c", sepal_width=0.12, uneven=0.06, spurs=0, calyx=0.16,
     **marks,
 ):  # fmt: skip
-    """Petals in whorls or in a spiral around a centre: daisy, poppy, tulip, rose, lotus.
+    """Petals in whorls or in a spiral around a center: daisy, poppy, tulip, rose, lotus.
 
     rises: how much higher the innermost petals stand than the outermost.
     """
@@ -157,7 +157,7 @@ def open_flower(
         rows.append(balls([0, 0, -0.6 * calyx], calyx, green[0], stretch=0.8))
     if spurs:
         rows.append(_spurs(rng, colors, spurs, azimuth[0] + np.pi / spurs))
-    return np.concatenate(rows + [CENTRES[kind](rng, colors, **options) for kind, options in centre])
+    return np.concatenate(rows + [CENTERS[kind](rng, colors, **options) for kind, options in center])
 
 
 def _funnel(colors, length, width):
@@ -181,7 +181,7 @@ def _spurs(rng, colors, n, turn):
 
 def trumpet(
     rng, colors, *, tube=0.8, tube_width=0.16, limb=0.85, elevation=15, bend=0.3, lobes=5, depth=0.12, pointed=False,
-    pleat=0.03, throat="403020", throat_reach=0.35, calyx=True, centre=(), **marks,
+    pleat=0.03, throat="403020", throat_reach=0.35, calyx=True, center=(), **marks,
 ):  # fmt: skip
     """Petals joined to one corolla, a tube that opens into a limb: morning glory, petunia, gentian."""
     main, tip, base, mark = colors
@@ -196,7 +196,7 @@ def trumpet(
         angle = np.arange(lobes) * 2 * np.pi / lobes
         leaf = outline("lanceolate") | paint(green) | {"cup": 0.8}
         rows.append(petals(angle, 75 * DEG, 0.45 * tube + 0.1, 0.1, radius=0.5 * tube_width, height=-tube, **leaf))
-    rows = np.concatenate(rows + [CENTRES[kind](rng, colors, **options) for kind, options in centre])
+    rows = np.concatenate(rows + [CENTERS[kind](rng, colors, **options) for kind, options in center])
     return place(rows, [0, 0, 0], rotation=_spin(rng.uniform(0, 6)))
 
 
@@ -226,7 +226,7 @@ def urn(
     return place(np.concatenate(rows), [0, 0, -0.4 * length], rotation=_spin(rng.uniform(0, 6)))
 
 
-# ---- centres -------------------------------------------------------------------------------------------------------
+# ---- centers -------------------------------------------------------------------------------------------------------
 
 
 def disc(rng, colors, *, radius=0.3, color="e8b820", rim=None, seeds=90, dome=0.3, height=0.03, long=1.4):
@@ -249,7 +249,7 @@ def stamens(
     rng, colors, *, n=8, length=0.4, spread=60, color="f0d060", filament="f4f0d0", tip=0.045, ring=0.03, thin=0.014, bend=0.0,
     base=0.03, hollow=0.55,
 ):  # fmt: skip
-    """Filaments with anthers, rising from the centre; `spread` is the angle from the axis, `hollow` 0 fills the middle, too."""
+    """Filaments with anthers, rising from the center; `spread` is the angle from the axis, `hollow` 0 fills the middle, too."""
     azimuth = np.arange(n) * 2 * np.pi / n * (1 if n < 14 else 1.9) + rng.normal(0, 0.15, n)
     tilt = spread * rng.uniform(hollow, 1.1, n) ** (0.5 if n > 14 else 0.2) * DEG
     rise, long = np.pi / 2 - tilt, length * rng.uniform(0.8, 1.1, n)
@@ -278,7 +278,7 @@ def pistil(rng, colors, *, radius=0.09, height=0.15, color="a8c060", lobes=0, lo
 
 
 def eye(rng, colors, *, radius=0.22, color="403020", height=0.03):
-    """A small dark or coloured mouth in the middle of a flat flower."""
+    """A small dark or colored mouth in the middle of a flat flower."""
     return balls([0, 0, height], radius, rgb(color), stretch=0.12)
 
 
@@ -335,14 +335,14 @@ def _shift(azimuth, distance):
     return rows
 
 
-CENTRES = {
+CENTERS = {
     "disc": disc, "cups": cups, "stamens": stamens, "pistil": pistil, "eye": eye, "corona": corona, "column": column, "filaments": filaments,
 }  # fmt: skip
 
 # ---- other flowers -------------------------------------------------------------------------------------------------
 
 
-def parts(rng, colors, *, pieces, centre=(), tube=0.0, **marks):
+def parts(rng, colors, *, pieces, center=(), tube=0.0, **marks):
     """A bloom with a left and a right (orchid, pansy, iris, sweet pea), given piece by piece.
 
     A piece is a dict: at (azimuth in degrees, 90 is down), length, width, shape, and perhaps elevation, roll, radius, height,
@@ -364,7 +364,7 @@ def parts(rng, colors, *, pieces, centre=(), tube=0.0, **marks):
         long, wide = piece.pop("length") * rng.uniform(0.93, 1.07), piece.pop("width") * rng.uniform(0.93, 1.07)
         roll = sides * piece.pop("roll", 0.0) * DEG
         rows.append(petals(azimuth, rise, long, wide, roll=roll, **(look | piece)))
-    return np.concatenate(rows + [CENTRES[kind](rng, colors, **options) for kind, options in centre])
+    return np.concatenate(rows + [CENTERS[kind](rng, colors, **options) for kind, options in center])
 
 
 def _florets(rng, colors, floret, at, facing, scale, variants=4):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.forms import outline, paint, petals, pick, rgb, shades, tubes
-from tools.surfaces import TUBE, instances, place, surfaces
+from tools.surfaces import cross, instances, surfaces
 
 
 class Leaf(NamedTuple):
@@ -75,13 +75,13 @@ def foliage(rng, kind, color, at, azimuth, elevation, length, up) -> np.ndarray:
     if n == 0:
         return surfaces(0)
     east = np.array([1.0, 0.0, 0.0])
-    north = np.cross(up, east)
+    north = cross(up, east)
     out = np.cos(azimuth)[:, None] * east + np.sin(azimuth)[:, None] * north
     along = np.cos(elevation)[:, None] * out + np.sin(elevation)[:, None] * up
     front = np.cos(elevation)[:, None] * up - np.sin(elevation)[:, None] * out + rng.normal(0, 0.25, (n, 3))
     front -= (front * along).sum(1, keepdims=True) * along
     front /= np.linalg.norm(front, axis=1, keepdims=True)
-    turn = np.stack([along, np.cross(front, along), front], 2)
+    turn = np.stack([along, cross(front, along), front], 2)
     length = length * np.clip(0.3 / LEAVES[kind].width, 0.65, 1)  # broad leaves are shorter
     variants = min(4, n)
     return np.concatenate([

@@ -348,7 +348,7 @@ def _sunlight(rows, at, origin, axes, scale, blur, turn, depth, which, light):
     v = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2] + 0.5 / scale[0]) * scale[1]
     near = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]
     light[:] = 0
-    taps, size = 8, depth.shape[0]
+    taps, size = 6, depth.shape[0]
     for k in range(taps):
         angle, r = turn + k * 2.39996, blur * scale[1] * math.sqrt((k + 0.5) / taps)
         i, j = int(v + r * math.sin(angle)), int(u + r * math.cos(angle))
@@ -366,9 +366,9 @@ def _openness(depth, v, u, normal, turn):
     """Ambient obscurance: 1 in the open, towards 0 in corners."""
     size = depth.shape[0]
     dark, z = 0.0, depth[v, u]
-    for k in range(10):
+    for k in range(8):
         reach = 0.035 if k % 2 else 0.12
-        angle, r = turn + k * 2.39996, reach * size * math.sqrt((k + 1) / 10)
+        angle, r = turn + k * 2.39996, reach * size * math.sqrt((k + 1) / 8)
         i, j = int(v + 0.5 + r * math.sin(angle)), int(u + 0.5 + r * math.cos(angle))
         if not (0 <= i < size and 0 <= j < size) or depth[i, j] < -1e8:
             continue
@@ -376,7 +376,7 @@ def _openness(depth, v, u, normal, turn):
         dot = dx * normal[0] + dy * normal[1] + dz * normal[2] - 0.0015
         if dot > 0:
             dark += reach * dot / (dx * dx + dy * dy + dz * dz + 0.01 * reach * reach)
-    return max(1 - 0.12 * dark, 0.0)
+    return max(1 - 0.15 * dark, 0.0)
 
 
 @numba.njit(inline="always")

@@ -11,7 +11,7 @@ from tools.forms import DEG, FORMS, balls, outline, paint, petals, pick, rgb, sh
 from tools.gardens import background, foliage, leaf_mass, pick_ground
 from tools.rasterizer import disc_blur, fill, rasterize
 from tools.species import SPECIES, Species, pick_colors
-from tools.surfaces import ACROSS, BELL, COLORS, INDEX, MIDRIB, POINT, TUBE, look_at, place, surfaces
+from tools.surfaces import ACROSS, BELL, INDEX, MIDRIB, POINT, TUBE, cross, look_at, place, surfaces
 
 BLOOM = INDEX["bloom"]
 UPRIGHT = ("spike", "cone", "plume", "bird", "arum")  # forms that stand along the direction of growth
@@ -172,7 +172,7 @@ def _stem(rng, foot, away, up, radius, color):
     look = outline("tube") | paint(shades(rng, rgb(color), 1, 0.16)) | {"kind": TUBE, "through": 0.3, "gloss": 0.1}
     rows = []
     for start, a, bend in ((foot, away * turn * max(angle, 0.05), angle), (end, down * 1.6, 0.0)):
-        b = np.cross(-side, a)
+        b = cross(-side, a)
         b *= thick / (np.linalg.norm(b) + 1e-9)
         place = zip(("x", "y", "z", "ax", "ay", "az", "bx", "by", "bz"), (*start, *a, *b), strict=True)
         rows.append(surfaces(1, **dict(place), bend=bend, **look))

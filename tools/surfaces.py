@@ -74,7 +74,14 @@ def look_at(directions) -> np.ndarray:
     down = np.array([0.02, 1.0, 0.03]) - z * z[..., 1:2]
     y = down - z * (down * z).sum(-1, keepdims=True)
     y /= np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([np.cross(y, z), y, z], -1)
+    return np.stack([cross(y, z), y, z], -1)
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cross product along the last axis (faster than np.cross for few vectors)."""
+    x, y, z = a[..., 0], a[..., 1], a[..., 2]
+    u, v, w = b[..., 0], b[..., 1], b[..., 2]
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], -1)
 
 
 def noise_tile(seed: int = 0, size: int = 256) -> np.ndarray:
