@@ -127,9 +127,9 @@ def _ranks(rng, petals_, layers, spiral):
 
 def open_flower(
     rng, colors, *, petals_=5, layers=1, spiral=False, shape="obovate", length=1.0, width=0.45, elevation=10,
-    inner_elevation=None, inner_length=0.75, inner_width=None, bend=0.25, inner_bend=None, curl=0.0, roll=0.0, eye=0.05, rises=0.0,
-    center=(), tube=0.0, tube_width=0.13, sepals=0, sepal_color="6f9a4c", sepal_width=0.12, uneven=0.06, spurs=0, calyx=0.16,
-    **marks,
+    inner_elevation=None, inner_length=0.75, inner_width=None, bend=0.25, inner_bend=None, curl=0.0, roll=0.0, eye=0.05,
+    rises=0.0, center=(), tube=0.0, tube_width=0.13, sepals=0, sepal_color="6f9a4c", sepal_width=0.12, uneven=0.06,
+    spurs=0, calyx=0.16, **marks,
 ):  # fmt: skip
     """Petals in whorls or in a spiral around a center: daisy, poppy, tulip, rose, lotus.
 
@@ -144,13 +144,21 @@ def open_flower(
     wide = length * wide * (1 + 0.5 * uneven * rng.standard_normal(n))
     stack = 0.012 * rng.permutation(n) / n + 0.02 * inner + rises * inner  # overlapping petals do not cut each other
     look = _petal_look(rng, colors, n, shape, marks)
-    look |= {"bend": bend + ((0.5 * bend if inner_bend is None else inner_bend) - bend) * inner + rng.normal(0, 0.1, n), "curl": curl, "sway": rng.normal(0, 0.08, n)}
+    look |= {
+        "bend": bend + ((0.5 * bend if inner_bend is None else inner_bend) - bend) * inner + rng.normal(0, 0.1, n),
+        "curl": curl,
+        "sway": rng.normal(0, 0.08, n),
+    }
     foot = eye * (1 - 0.6 * inner) if spiral else eye
     rows = [petals(azimuth, rise, long, wide, radius=foot, height=stack, roll=roll * DEG + rng.normal(0, 0.06, n), **look)]
     green = shades(rng, rgb(sepal_color), max(sepals, 1))
     if sepals:
         angle = (np.arange(sepals) + 0.5) * 2 * np.pi / sepals + azimuth[0]
-        rows.append(petals(angle, elevation * DEG - 0.1, 0.75 * length, sepal_width, height=-0.05, **outline("lanceolate"), **paint(green)))
+        rows.append(
+            petals(
+                angle, elevation * DEG - 0.1, 0.75 * length, sepal_width, height=-0.05, **outline("lanceolate"), **paint(green)
+            )
+        )
     if tube:
         rows.append(_funnel(colors, tube, tube_width))
     elif calyx:
@@ -273,7 +281,10 @@ def pistil(rng, colors, *, radius=0.09, height=0.15, color="a8c060", lobes=0, lo
     if lobes:
         angle = np.arange(lobes) * 2 * np.pi / lobes + rng.uniform(0, 6)
         star = outline("club") | paint(1.1 * green) | {"kind": TUBE, "bend": 0.5}
-        rows += [tubes([0, 0, 0], [0, 0, height], 0.35 * radius, green), petals(angle, 0.4, lobe_length, 0.025, height=height, **star)]
+        rows += [
+            tubes([0, 0, 0], [0, 0, height], 0.35 * radius, green),
+            petals(angle, 0.4, lobe_length, 0.025, height=height, **star),
+        ]
     return np.concatenate(rows)
 
 
@@ -285,7 +296,9 @@ def eye(rng, colors, *, radius=0.22, color="403020", height=0.03):
 def cups(rng, colors, *, n=5, color="f8f4e8"):
     """A ring of rounded cups around the stamens: the petals of a columbine, whose spurs run backwards."""
     angle = (np.arange(n) + 0.5) * 2 * np.pi / n
-    look = _petal_look(rng, [rgb(color), rgb(color), 0.8 * colors[0], colors[3]], n, "orbicular", {"cup": 0.9, "base_reach": 0.4})
+    look = _petal_look(
+        rng, [rgb(color), rgb(color), 0.8 * colors[0], colors[3]], n, "orbicular", {"cup": 0.9, "base_reach": 0.4}
+    )
     return petals(angle, 62 * DEG, 0.5, 0.26, radius=0.14, bend=-0.3, **look)
 
 
@@ -316,27 +329,22 @@ def filaments(rng, colors, *, n=60, length=0.66, bands=("3a1060", "f8f4ff", "304
     look = outline("linear") | paint(middle, tip, base) | {"tip_reach": 0.5, "base_reach": 0.65, "kind": TUBE, "curl": -0.4}
     five, three = np.arange(5) * 2 * np.pi / 5 + rng.uniform(0, 6), np.arange(3) * 2 * np.pi / 3 + rng.uniform(0, 6)
     club = outline("club") | {"kind": TUBE}
+    out = np.stack([np.cos(five), np.sin(five), np.full(5, 1.3)], 1) * 0.2
+    side = np.stack([-np.sin(five), np.cos(five), np.zeros(5)], 1) * 0.1
     return np.concatenate([
         petals(angle, 10 * DEG, length * rng.uniform(0.9, 1.05, n), 0.017, radius=0.12, height=0.05, **look),
         balls([0, 0, 0.03], 0.15, rgb("d8e0a0"), stretch=0.3),
         tubes([0, 0, 0], [0, 0, 0.3], 0.045, rgb("c8d890")),
-        petals(five, 20 * DEG, 0.2, 0.015, height=0.2, kind=TUBE, **outline("linear"), **paint(rgb("c8d890"))),
-        petals(five + np.pi / 2, 5 * DEG, 0.2, 0.045, radius=-0.1, height=0.27, kind=TUBE, **outline("oblong"), **paint(rgb("d8c850")))
-        + _shift(five, 0.2),
+        tubes([0, 0, 0.2], out, 0.015, rgb("c8d890")),
+        tubes(out - side, out + side, 0.045, rgb("d8c850"), **outline("oblong")),
         petals(three, 40 * DEG, 0.3, 0.022, height=0.28, bend=0.6, **club, **paint(rgb("5a2040"))),
         balls([0, 0, 0.3], 0.065, rgb("b0c860"), stretch=1.2),
     ])  # fmt: skip
 
 
-def _shift(azimuth, distance):
-    """Rows to add to others so that each moves outwards along its azimuth."""
-    rows = np.zeros((len(azimuth), len(INDEX)), np.float32)
-    rows[:, INDEX["x"]], rows[:, INDEX["y"]] = distance * np.cos(azimuth), distance * np.sin(azimuth)
-    return rows
-
-
 CENTERS = {
-    "disc": disc, "cups": cups, "stamens": stamens, "pistil": pistil, "eye": eye, "corona": corona, "column": column, "filaments": filaments,
+    "disc": disc, "cups": cups, "stamens": stamens, "pistil": pistil, "eye": eye, "corona": corona, "column": column,
+    "filaments": filaments,
 }  # fmt: skip
 
 # ---- other flowers -------------------------------------------------------------------------------------------------
@@ -436,8 +444,8 @@ def cluster(
 
 
 def cone(
-    rng, colors, *, n=40, height=1.6, radius=(0.1, 0.05), length=(0.6, 0.5), width=(0.3, 0.2), elevation=(10, 70), shape="ovate",
-    bend=-0.3, core="7a9a50", lower=None, lower_share=0.35, **marks,
+    rng, colors, *, n=40, height=1.6, radius=(0.1, 0.05), length=(0.6, 0.5), width=(0.3, 0.2), elevation=(10, 70),
+    shape="ovate", bend=-0.3, core="7a9a50", lower=None, lower_share=0.35, **marks,
 ):  # fmt: skip
     """Overlapping bracts along the axis, from below (first number) to the top (second): ginger, curcuma, artichoke.
 
@@ -511,7 +519,9 @@ def brush(
         look |= {"bend": 0.15, "tip_reach": 0.4}
         rise, long = (_from_to(ends, bracts) for ends in (bract_elevation, bract_length))
         rise = (rise + rng.normal(0, 5, bracts)) * DEG
-        rows.append(petals(around, rise, long * rng.uniform(0.88, 1.08, bracts), bract_width, radius=0.15, height=-0.08, **look))
+        rows.append(
+            petals(around, rise, long * rng.uniform(0.88, 1.08, bracts), bract_width, radius=0.15, height=-0.08, **look)
+        )
     return np.concatenate(rows)
 
 
@@ -528,8 +538,8 @@ def _involucre(rng, green, size, scales, shape, larger):
         look = outline(shape) | paint(shades(rng, green, scales, 0.15), 1.5 * green) | {"tip_reach": 0.3, "cup": 0.5}
         angle = (40 + 100 * low) * DEG  # from the pole below
         out, up = size * np.sin(angle), -0.75 * size - size * np.cos(angle)
-        rows.append(petals(np.arange(scales) * GOLDEN_ANGLE, (25 + 60 * low) * DEG, 0.5 * size + 0.08,
-                           larger * (0.13 * size + 0.02), radius=out, height=up, bend=0.3 - 0.5 * (larger > 1), **look))  # fmt: skip
+        turn, wide, bend = np.arange(scales) * GOLDEN_ANGLE, larger * (0.13 * size + 0.02), 0.3 if larger <= 1 else -0.2
+        rows.append(petals(turn, (25 + 60 * low) * DEG, 0.5 * size + 0.08, wide, radius=out, height=up, bend=bend, **look))
     return np.concatenate(rows)
 
 
@@ -553,16 +563,38 @@ def plume(rng, colors, *, n=90, length=2.2, width=0.52, tuft=20, branch=0.4):
 def bird(rng, colors, **_):
     """Bird of paradise: a boat-shaped bract with upright orange sepals and a blue tongue. Stands along z, looks along x."""
     beak = {"fold": 1.5, "bend": 0.15, "base": 0.6, "peak": 0.2, "gloss": 0.15, "tip_reach": 0.5, "base_reach": 0.4}
-    beak |= paint(rgb("5f8450"), rgb("a8506a"), rgb("6f9a50"), rgb("c04858")) | {"rim": 0.8, "through": 0.2, "cup": 0.2, "tip": 0.2}
+    beak |= paint(rgb("5f8450"), rgb("a8506a"), rgb("6f9a50"), rgb("c04858")) | {
+        "rim": 0.8,
+        "through": 0.2,
+        "cup": 0.2,
+        "tip": 0.2,
+    }
     rows = [petals(0.0, 12 * DEG, 1.75, 0.24, radius=-0.75, height=-0.5, **beak)]
     n = int(rng.integers(4, 7))
     rise = (np.linspace(58, 118, n) + rng.normal(0, 6, n)) * DEG
-    look = _petal_look(rng, colors, n, "lanceolate", {"tip_reach": 0.5, "base_reach": 0.35, "fold": 0.7, "cup": 0.2, "bend": -0.15})
+    look = _petal_look(
+        rng, colors, n, "lanceolate", {"tip_reach": 0.5, "base_reach": 0.35, "fold": 0.7, "cup": 0.2, "bend": -0.15}
+    )
     side = rng.normal(0, 0.2, n)
     rows.append(petals(side, rise, rng.uniform(1.1, 1.4, n), 0.16, radius=np.linspace(0.1, -0.3, n), height=-0.42, **look))
     blue = paint(colors[3], 1.3 * colors[3]) | {"fold": 0.8, "through": 0.3}
-    rows.append(petals(np.array([-0.08, 0.08]), np.array([38.0, 46]) * DEG, 1.05, 0.075, height=-0.4, **outline("acuminate"), **blue))
-    rows.append(petals(0.0, -80 * DEG, 1.6, 0.085, radius=-0.72, height=-0.5, kind=TUBE, **outline("tube"), **paint(rgb("6f8a50")), bloom=-1))
+    rows.append(
+        petals(np.array([-0.08, 0.08]), np.array([38.0, 46]) * DEG, 1.05, 0.075, height=-0.4, **outline("acuminate"), **blue)
+    )
+    rows.append(
+        petals(
+            0.0,
+            -80 * DEG,
+            1.6,
+            0.085,
+            radius=-0.72,
+            height=-0.5,
+            kind=TUBE,
+            **outline("tube"),
+            **paint(rgb("6f8a50")),
+            bloom=-1,
+        )
+    )
     turn = rng.choice([0, np.pi]) + rng.normal(0, 0.35)
     return place(place(np.concatenate(rows), [0.72, 0, 0]), [0, 0, 0], rotation=_spin(turn))
 

@@ -49,11 +49,20 @@ GREENS = ("4f7d35", "5f8840", "3c6430", "7a9448", "56704a", "6f7a40", "40704a")
 def leaf(rng, kind: str, color) -> np.ndarray:
     """One leaf of length 1 along the x axis, its upper side towards z."""
     shape = LEAVES[kind]
-    look = outline(shape.outline) | {"through": 0.55, "texture": 0.12, "streak": 0.06, "gloss": 0.12, "phase": rng.uniform(0, 6)}
+    look = outline(shape.outline) | {
+        "through": 0.55,
+        "texture": 0.12,
+        "streak": 0.06,
+        "gloss": 0.12,
+        "phase": rng.uniform(0, 6),
+    }
     look |= shape.look
     look["bend"] = look.get("bend", 0.3) + rng.normal(0, 0.3)
     main = shades(rng, color, 1, 0.12)[0]
-    look |= paint(main, 0.9 * main + 0.02, 1.1 * main, np.minimum(1.5 * main + 0.02, 0.9)) | {"tip_reach": 0.3, "sway": rng.normal(0, 0.2)}
+    look |= paint(main, 0.9 * main + 0.02, 1.1 * main, np.minimum(1.5 * main + 0.02, 0.9)) | {
+        "tip_reach": 0.3,
+        "sway": rng.normal(0, 0.2),
+    }
     if not shape.leaflets:
         return petals(0.0, 0.0, 1.0, shape.width * rng.uniform(0.8, 1.15), **look)
     n = shape.leaflets
@@ -170,7 +179,9 @@ def _bricks(rng, horizon, up):
     color = shades(rng, rgb(str(rng.choice(["8a5a4a", "a88a72", "8a8680", "b8b0a4"]))), len(i), 0.12)
     x, y = (j - 0.5 * (i % 2)) * size - 0.1, i * 0.4 * size - 0.05
     flat = {"tip": 2.5, "base": 1.0, "texture": 0.5}
-    return surfaces(len(i), x=x, y=y, z=-1.5, ax=0.94 * size, by=0.18 * size, phase=rng.uniform(0, 6, len(i)), **flat, **paint(color))
+    return surfaces(
+        len(i), x=x, y=y, z=-1.5, ax=0.94 * size, by=0.18 * size, phase=rng.uniform(0, 6, len(i)), **flat, **paint(color)
+    )
 
 
 def _planks(rng, horizon, up):

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tools.camera import develop, disc_blur, fill
 from tools.forms import DEG, FORMS, balls, outline, paint, petals, pick, rgb, shades
 from tools.gardens import background, foliage, leaf_mass, pick_ground
-from tools.rasterizer import disc_blur, fill, rasterize
+from tools.rasterizer import rasterize
 from tools.species import SPECIES, Species, pick_colors
 from tools.surfaces import ACROSS, BELL, INDEX, MIDRIB, POINT, TUBE, cross, look_at, place, surfaces
 
@@ -150,8 +151,7 @@ def _bud(rng, colors):
     green = outline("acuminate") | paint(shades(rng, rgb("5f8a40"), 4)) | {"cup": 0.6, "bend": -0.3}
     body = petals(turn, 70 * DEG, 1.5, 0.5, radius=0.1, height=-0.6, bend=-0.7, **main)
     calyx = petals(turn + 0.7, 62 * DEG, rng.uniform(0.7, 1.1), 0.3, radius=0.15, height=-0.65, **green)
-    rows = np.concatenate([body, calyx, balls([0, 0, -0.6], 0.25, rgb("5f8a40"))])
-    return rows
+    return np.concatenate([body, calyx, balls([0, 0, -0.6], 0.25, rgb("5f8a40"))])
 
 
 def _stem(rng, foot, away, up, radius, color):
@@ -190,7 +190,9 @@ def _leaves(rng, species, at, top, radius, up):
         steep = {"pad": 0.0, "obovate": 0.6}.get(species.leaf, 1.25)
         longer = 1.0 if species.water or species.leaf == "obovate" else 1.9
         foot[:, 2] = behind
-        return foliage(rng, species.leaf, rgb(species.leaf_color), foot, azimuth, rng.normal(steep, 0.2, n), longer * length, up)
+        return foliage(
+            rng, species.leaf, rgb(species.leaf_color), foot, azimuth, rng.normal(steep, 0.2, n), longer * length, up
+        )
     along = rng.uniform(0.3, 2.2, (n, 1)) * radius
     spot = top - up * along + rng.normal(0, 0.5, (n, 3)) * radius * (np.arange(n)[:, None] >= 6)
     spot[:, 2] = behind
@@ -302,7 +304,9 @@ def _occluder(rng, species, up):
     if rng.random() > species.setting.occluded:
         return surfaces(0)
     n = int(rng.integers(1, 4))
-    at = np.stack([rng.choice([rng.uniform(-0.1, 0.3), rng.uniform(0.7, 1.1)], n), rng.uniform(0.8, 1.2, n), np.full(n, 0.8)], 1)
+    at = np.stack(
+        [rng.choice([rng.uniform(-0.1, 0.3), rng.uniform(0.7, 1.1)], n), rng.uniform(0.8, 1.2, n), np.full(n, 0.8)], 1
+    )
     return foliage(rng, species.leaf, rgb(species.leaf_color), at, rng.uniform(0, 6.28, n), rng.normal(1.0, 0.3, n),
                    rng.uniform(0.3, 0.7, n), up)  # fmt: skip
 
@@ -337,50 +341,16 @@ def compose(species: Species, rng: np.random.Generator) -> Scene:
     near = _neighbors(rng, species, models, up, leaves) if ground.green > 0 else surfaces(0)
     sharp = np.concatenate([_plants(rng, species, models, view, horizon[0], up), _strangers(rng, species, up)])
     open_ = rng.choice([0.3, 1.0, 1.0, 1.6]) * rng.uniform(0.7, 1.3)  # how wide the lens is open
-    light, strength = _light(rng, species.setting), rng.uniform(0.8, 1.15)
+    light, sun = _light(rng, species.setting), rng.uniform(0.8, 1.15) * np.array(mood.sun) * np.exp(rng.normal(0, 0.04, 3))
     return Scene(
         below, horizon, np.array([rng.uniform(3, 10), *rng.uniform(0, 256, 2)]),
         (far, near, sharp, _occluder(rng, species, up)), np.array([0.045 * open_, 0.018 * open_, 0, 0.04 * open_ + 0.01]),
-        light, strength * np.array(mood.sun) * np.exp(rng.normal(0, 0.04, 3)), np.array(mood.sky) * np.exp(rng.normal(0, 0.04, 3)),
+        light, sun, np.array(mood.sky) * np.exp(rng.normal(0, 0.04, 3)),
         np.array(mood.ground), mood.softness * rng.uniform(0.7, 1.4), _camera(rng, species.setting),
     )  # fmt: skip
 
 
 # ---- rendering -----------------------------------------------------------------------------------------------------
-
-
-def _metered(light, mask):
-    """Exposure as a photographer sets it: between that for the whole picture and that for the flower's light parts."""
-    luminance = light @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    gain = np.log(0.2) - np.log(luminance + 0.01).mean()
-    if (mask > 0.5).any():
-        lightest = np.log(np.quantile(light.max(-1)[mask > 0.5], 0.9) + 0.01)
-        gain = 0.25 * np.clip(gain, -1, 1.5) - 0.75 * np.clip(lightest - 0.1, -1.1, 1)
-    return np.exp(gain)
-
-
-def _tone(light):
-    """Linear light to display values: a film-like curve with a soft shoulder, so that whites keep their texture."""
-    curve = light * (1 + light / 4) / (1 + 0.75 * light)
-    shown = np.clip(curve, 0, 1) ** (1 / 2.2)
-    return shown + 0.4 * shown * (1 - shown) * (2 * shown - 1)
-
-
-def _develop(canvas, masks, cameras):
-    """Linear light to 8-bit sRGB, as a camera would: exposure, white balance, vignette, tone curve, noise."""
-    size = canvas.shape[1]
-    grid = (np.arange(size) + 0.5) / size - 0.5
-    corner = 2 * (grid[:, None] ** 2 + grid[None] ** 2)
-    pictures = np.empty(canvas.shape, np.uint8)
-    for i, camera in enumerate(cameras):
-        light = canvas[i] * _metered(canvas[i], masks[i]) * camera["exposure"] * camera["white"]
-        light = light * (1 - camera["vignette"] * corner)[..., None]
-        gray = light.mean(-1, keepdims=True)
-        light = np.maximum(gray + (light - gray) * camera["saturation"], 0)
-        shown = 0.45 + (_tone(light) - 0.45) * camera["contrast"]
-        shown += np.random.default_rng(camera["seed"]).normal(0, camera["noise"], shown.shape)
-        pictures[i] = np.clip(shown * 255 + 0.5, 0, 255)
-    return pictures
 
 
 def render(scenes: list[Scene], size: int, samples: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -401,7 +371,7 @@ def render(scenes: list[Scene], size: int, samples: int = 3) -> tuple[np.ndarray
         clear = 1 - layer[..., 3:4]
         canvas = canvas * clear + layer[..., :3]
         masks = masks * clear[..., 0] + layer[..., 4]
-    return _develop(canvas, masks, [s.camera for s in scenes]), masks > 0.5
+    return develop(canvas, masks, [s.camera for s in scenes]), masks > 0.5
 
 
 def draw(species: list, seeds: list, size: int = 128, samples: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -141,7 +141,19 @@ def iris_pieces(fall, standard, beard):
 PEA = [
     dict(at=-118, length=0.95, width=0.62, shape="orbicular", ruffle=0.16, elevation=22, bend=0.8, curl=0.4, veins=7, vein=0.2),
     dict(at=-62, length=0.95, width=0.62, shape="orbicular", ruffle=0.16, elevation=20, bend=0.8, curl=0.4, veins=7, vein=0.2),
-    dict(at=58, length=0.72, width=0.4, shape="orbicular", color=1, twin=True, elevation=42, cup=1.0, roll=-25, height=0.05, ruffle=0.1),
+    dict(
+        at=58,
+        length=0.72,
+        width=0.4,
+        shape="orbicular",
+        color=1,
+        twin=True,
+        elevation=42,
+        cup=1.0,
+        roll=-25,
+        height=0.05,
+        ruffle=0.1,
+    ),
     dict(at=90, length=0.5, width=0.2, shape="ovate", color=2, elevation=50, cup=1.3, height=0.02),
 ]
 SNAP = [

@@ -38,9 +38,15 @@ COLUMNS = (
     *("through", "gloss", "glow", "bloom"),
 )
 INDEX = {name: i for i, name in enumerate(COLUMNS)}
+(
+    KIND, X, Y, Z, AX, AY, AZ, BX, BY, BZ, BEND, CURL, SWAY, TWIST, CUP, RISE, FOLD, RUFFLE, RUFFLES, PHASE,
+    PEAK, BASE, TIP, NOTCH, LOBES, FRINGE, TEETH, SCALLOP, WAVE, WAVES,
+    RED, GREEN, BLUE, TIP_RED, TIP_GREEN, TIP_BLUE, BASE_RED, BASE_GREEN, BASE_BLUE, MARK_RED, MARK_GREEN, MARK_BLUE,
+    TIP_REACH, BASE_REACH, RIM, STRIPE, VEINS, VEIN, RIBS, RIB, SPOTS, SPOT, BLOTCH, BLOTCH_AT, CHECKS,
+    TEXTURE, STREAK, CREASE, THROUGH, GLOSS, GLOW, BLOOM,
+) = range(len(COLUMNS))  # fmt: skip
+POINT, MIDRIB, ACROSS = slice(X, AX), slice(AX, BX), slice(BX, BEND)
 DEFAULTS = {"peak": 0.5, "base": 0.3, "tip": 0.8, "teeth": 3, "waves": 3, "ruffles": 3, "blotch_at": 0.3, "texture": 0.1}
-POINT, MIDRIB, ACROSS = slice(1, 4), slice(4, 7), slice(7, 10)
-COLORS = slice(INDEX["r"], INDEX["mark_b"] + 1)
 
 
 def surfaces(count: int = 1, **values) -> np.ndarray:
@@ -82,12 +88,3 @@ def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     x, y, z = a[..., 0], a[..., 1], a[..., 2]
     u, v, w = b[..., 0], b[..., 1], b[..., 2]
     return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], -1)
-
-
-def noise_tile(seed: int = 0, size: int = 256) -> np.ndarray:
-    """Smooth noise that repeats at its borders, float32 (size, size), mean 0.5, made of three octaves."""
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]) * size
-    band = np.where((frequency >= 6) & (frequency <= 48), 1 / np.maximum(frequency, 1), 0)
-    tile = np.fft.ifft2(np.fft.fft2(rng.standard_normal((size, size))) * band).real
-    return np.clip(0.5 + tile / tile.std() / 6, 0, 1).astype(np.float32)

@@ -12,7 +12,9 @@ from tools.gardens import LEAVES
 from tools.species import Setting, Species
 
 # Framed in more ways than the bundled flowers: the more the images differ, the more a network learns from them.
-ANYHOW = Setting({"portrait": 0.45, "macro": 0.12, "few": 0.27, "bed": 0.1, "field": 0.06}, 0.2, 0.15, 0.25, 0.15, 0.2, strangers=0.0)
+ANYHOW = Setting(
+    {"portrait": 0.45, "macro": 0.12, "few": 0.27, "bed": 0.1, "field": 0.06}, 0.2, 0.15, 0.25, 0.15, 0.2, strangers=0.0
+)
 PETAL_SHAPES = ["lanceolate", "oblanceolate", "elliptic", "oblong", "ovate", "acuminate", "obovate", "spatulate",
                 "orbicular", "obcordate", "fan", "linear"]  # fmt: skip
 # Red, orange, yellow and pink to purple are common, blue less, green and cyan rare.
