@@ -14,15 +14,17 @@ from scipy.ndimage import label
 from helpers.base import PROJECT
 from helpers.data import find_images
 from helpers.images import image_files
-from tools.blades import COLUMNS, INDEX, blades, dapple, fill, paint
-from tools.forms import FORMS
-from tools.gardens import GROUNDS, LEAF_WIDTH, background
+from tools.camera import develop, disc_blur, fill
+from tools.forms import FORMS, balls, bell, paint, petals, tubes
+from tools.gardens import GROUNDS, LEAVES, background, leaf
+from tools.rasterizer import rasterize
 from tools.render_flowers import (
     QUALITY,
     SIZE,
     SPLITS,
     contact_sheet,
     draw_pictures,
+    mask_path,
     oxford_train,
     picture_path,
     pictures_of,
@@ -30,7 +32,8 @@ from tools.render_flowers import (
     seed_of,
 )
 from tools.scene import draw
-from tools.species import PORTRAITS, SPECIES, pick_colours
+from tools.species import PORTRAITS, SPECIES, pick_colors
+from tools.surfaces import BLOOM, COLUMNS, instances, look_at, place, surfaces
 from tools.wild_species import invent_species
 
 FLOWERS = PROJECT / "flower_data"
@@ -116,16 +119,192 @@ def test_a_red_flower_is_red_and_a_blue_one_blue():
     assert (blue[8:] > red[8:] + 10).all()
 
 
+# ---- surfaces ------------------------------------------------------------------------------------------------------
+
+RED, GREEN, WHITE = (np.array(c, float) for c in ((0.8, 0, 0), (0, 0.8, 0), (0.8, 0.8, 0.8)))
+
+
+def shown(*rows, light=(0, 0, 1), sun=1.0, sky=0.3, size=48, samples=2, softness=0.005):
+    """RGB, coverage and coverage by blooms of some surfaces in one light, (size, size, 5)."""
+    lights = [np.array([[c] * 3], np.float32) for c in (sun, sky, sky)]
+    direction = np.array([light], np.float32) / np.linalg.norm(light)
+    return rasterize([np.concatenate(rows)], size, samples, direction, *lights, np.array([softness], np.float32))[0]
+
+
+def plate(z, color, side=0.4, **look):
+    """A square in the middle that faces the camera."""
+    flat = {"tip": 2.5, "base": 1.0, "texture": 0.0} | look
+    return surfaces(1, x=0.5, y=0.5 - side, z=z, ay=2 * side, bx=-side, **flat, **paint(color))
+
+
+def test_the_nearest_surface_hides_the_others_whatever_their_order():
+    near, far = plate(0.1, RED, side=0.2), plate(-0.1, GREEN)
+    for rows in ((near, far), (far, near)):
+        image = shown(*rows)
+        assert image[24, 24, 0] > 0.1 > image[24, 24, 1]
+        assert image[24, 8, 1] > 0.1 > image[24, 8, 0]
+
+
+def test_the_outline_of_a_surface_is_its_area_in_the_picture():
+    """An ellipse covers pi/4 of its box, a diamond about half of it; the coverage of edge pixels is between 0 and 1."""
+    ball = shown(balls([0.5, 0.5, 0], 0.3, WHITE), size=64, samples=3)[..., 3]
+    assert ball.sum() / 64**2 == pytest.approx(np.pi * 0.3**2, rel=0.08)  # a polygon
+    assert set(np.unique(ball)) > {0.0, 1.0}
+    leaf = shown(plate(0, WHITE, peak=0.5, base=0.0, tip=0.0), size=64, samples=3)[..., 3]
+    assert 0.4 < leaf.sum() / 64**2 / 0.64 < 0.8
+
+
+def test_a_notch_and_teeth_cut_into_the_tip():
+    whole = shown(plate(0, WHITE))[..., 3]
+    for cut in ({"notch": 0.3}, {"fringe": 0.3, "teeth": 5}):
+        less = shown(plate(0, WHITE, **cut))[..., 3]
+        assert (less <= whole).all() and less.sum() < 0.97 * whole.sum()
+
+
+def test_a_petal_that_bends_backwards_is_shorter_in_the_picture_and_its_tip_lies_deeper():
+    straight, bent = (shown(plate(0, WHITE, bend=bend))[..., 3] for bend in (0.0, 1.5))
+    assert bent.sum() < 0.85 * straight.sum()
+    assert shown(plate(0, RED, bend=1.5), plate(-0.2, GREEN))[40, 24, 1] > 0.1  # the tip has gone behind the green plate
+
+
+def test_a_bell_is_open_in_front_and_closed_at_the_back():
+    """Seen from its mouth one looks into it: no sample of the disc lets the background through."""
+    rows = place(bell(0.05, 0.5, 1.2, **paint(WHITE)), [0.5, 0.5, -0.4])
+    inside = shown(rows, plate(-0.8, GREEN))
+    assert inside[24, 30, 0] > 0.02
+    turned = place(bell(0.05, 0.5, 1.2, fringe=0.4, teeth=5, **paint(WHITE)), [0.5, 0.5, -0.4])
+    assert shown(turned)[..., 3].sum() < shown(rows)[..., 3].sum()
+
+
+def test_a_shadow_falls_away_from_the_light():
+    for light, side in (((-0.7, 0, 1), 1), ((0.7, 0, 1), -1)):
+        image = shown(plate(0, WHITE), balls([0.5, 0.5, 0.2], 0.08, WHITE), light=light)
+        there, opposite = image[24, 24 + side * 7, 0], image[24, 24 - side * 7, 0]
+        assert there < 0.6 * opposite
+
+
+def test_a_softer_sun_gives_softer_shadows():
+    edges = []
+    for softness in (0.002, 0.06):
+        row = shown(plate(0, WHITE), balls([0.5, 0.5, 0.25], 0.1, WHITE), light=(-0.9, 0, 1), softness=softness)[24, 31:42, 0]
+        edges.append(np.abs(np.diff(row)).max())
+    assert edges[1] < 0.7 * edges[0]
+
+
+def test_light_from_behind_shines_through_a_petal():
+    dull, clear = (shown(plate(0, np.array([0.6, 0.2, 0.2]), through=t), light=(0, 0, -1)) for t in (0.0, 0.9))
+    assert clear[24, 24, 0] > 1.5 * dull[24, 24, 0]
+    assert clear[24, 24, 0] > 2 * clear[24, 24, 2]  # and is colored by it
+
+
+def test_corners_are_darker_than_open_places():
+    gray = np.full(3, 0.2)
+    wall = surfaces(1, x=0.5, y=0.1, z=0.0, ay=0.8, bx=-0.15, bz=0.15, tip=2.5, base=1.0, **paint(gray))
+    row = shown(plate(0, gray, side=0.5), wall, sun=0.0, sky=1.0, samples=3)[14:34, :, 0].mean(0)
+    assert row[16] < 0.9 * row[4]  # at the foot of the wall and far from it
+
+
+def test_rows_are_rotated_scaled_and_moved_as_one_body():
+    rows = tubes([[0, 0, 0], [1, 0, 0]], [[0, 1, 0], [1, 0, 2]], [0.1, 0.2], WHITE)
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    moved = place(rows, [3, 4, 5], 2.0, quarter)
+    assert np.allclose(moved[:, 1:4], [[3, 4, 5], [3, 6, 5]], atol=1e-6)
+    assert np.allclose(moved[:, 4:7], [[-2, 0, 0], [0, 0, 4]], atol=1e-6)
+    assert np.allclose(np.linalg.norm(moved[:, 7:10], axis=1), [0.2, 0.4])
+    assert np.array_equal(moved[:, 10:], rows[:, 10:])
+    two = instances(rows, np.zeros((2, 3)), np.ones(2), np.stack([np.eye(3), quarter]))
+    assert np.array_equal(two[:2], rows) and np.allclose(two[2:], place(rows, np.zeros(3), 1.0, quarter))
+
+
+def test_look_at_gives_rotations_that_turn_z_to_the_direction():
+    directions = np.random.default_rng(0).normal(size=(20, 3))
+    turns = look_at(directions)
+    assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(3), atol=1e-9)
+    assert np.allclose(np.linalg.det(turns), 1)
+    assert np.allclose(turns[:, :, 2], directions / np.linalg.norm(directions, axis=1, keepdims=True))
+
+
+def test_petals_stand_around_the_axis():
+    rows = petals(np.arange(4) * np.pi / 2, 0.0, 1.0, 0.3, radius=0.1)
+    assert np.allclose(rows[:, 4:6], [[1, 0], [0, 1], [-1, 0], [0, -1]], atol=1e-6)
+    assert np.allclose(rows[:, 1:3], 0.1 * rows[:, 4:6], atol=1e-6)
+    front = np.cross(rows[:, 4:7], rows[:, 7:10])
+    assert (front[:, 2] > 0).all()  # towards whoever looks into the flower
+
+
+def test_every_form_gives_finite_rows_with_a_bloom():
+    for number, species in SPECIES.items():
+        rows = FORMS[species.form](
+            np.random.default_rng(number), pick_colors(species, np.random.default_rng(0)), **species.options
+        )
+        assert rows.shape[1] == len(COLUMNS) and np.isfinite(rows).all(), species.name
+        assert (rows[:, BLOOM] >= 0).any(), species.name
+
+
+# ---- camera --------------------------------------------------------------------------------------------------------
+
+
+def test_the_horizon_divides_sky_and_ground():
+    colors = np.array([[[0, 0, 1], [0, 0, 1], [0, 1, 0], [0, 1, 0]]], np.float32)
+    canvas = fill(40, colors, np.array([[0.5, 0.02]], np.float32), np.array([[5.0, 0, 0]], np.float32))
+    assert (canvas[0, :14, :, 2] > 0.99).all() and (canvas[0, 26:, :, 1] > 0.99).all()
+
+
+def test_a_point_out_of_focus_becomes_a_disc():
+    images = np.zeros((2, 31, 31, 1), np.float32)
+    images[:, 15, 15] = 1
+    disc_blur(images, np.array([0.0, 5.0]))
+    assert images[0, 15, 15] == 1 and images[0].sum() == 1
+    disc = images[1, ..., 0]
+    assert disc.sum() == pytest.approx(1, rel=0.01)
+    assert (disc > 0.5 * disc.max()).sum() == pytest.approx(np.pi * 25, rel=0.2)
+    assert disc[15, 21] < 0.5 * disc[15, 15] and disc[15, 19] == pytest.approx(disc[15, 15], rel=0.01)
+
+
+def test_the_exposure_keeps_texture_in_white_flowers_and_light_in_dark_ones():
+    """A flower of half a stop more or less light comes out alike; the lightest parts stay below pure white."""
+    rng = np.random.default_rng(0)
+    camera = {
+        "exposure": 1.0,
+        "contrast": 1.0,
+        "saturation": 1.0,
+        "white": np.ones(3),
+        "noise": 0.0,
+        "vignette": 0.0,
+        "seed": 0,
+    }
+    masks = np.zeros((1, 32, 32), np.float32)
+    masks[:, 8:24, 8:24] = 1
+    for level in (0.1, 0.4, 2.0):
+        light = np.full((1, 32, 32, 3), 0.2, np.float32)
+        light[:, 8:24, 8:24] = level * rng.uniform(0.8, 1.2, (16, 16, 1))
+        flower = develop(light, masks, [camera])[0, 8:24, 8:24]
+        assert 90 < flower.mean() < 245
+        assert flower.std() > 3 and (flower < 255).mean() > 0.9
+
+
 # ---- scenes ----------------------------------------------------------------------------------------------------------
 
 
 def test_every_ground_can_be_drawn_with_every_leaf():
-    for name, leaf in itertools.product(GROUNDS, LEAF_WIDTH):
-        colours, horizon, rows = background(np.random.default_rng(3), GROUNDS[name], leaf, "4f7d35")
-        assert colours.shape == (4, 3) and (colours >= 0).all(), (name, leaf)
-        assert horizon.shape == (2,), (name, leaf)
-        assert rows.shape[1] == len(COLUMNS) and np.isfinite(rows).all(), (name, leaf)
-        assert (rows[:, INDEX["bloom"]] == 0).all(), (name, leaf)  # the mask marks blooms only
+    up = np.array([0.0, -0.9, 0.4])
+    for name, kind in itertools.product(GROUNDS, LEAVES):
+        colors, horizon, rows = background(np.random.default_rng(3), GROUNDS[name], kind, "4f7d35", up)
+        assert colors.shape == (4, 3) and (colors >= 0).all(), (name, kind)
+        assert horizon.shape == (2,), (name, kind)
+        assert rows.shape[1] == len(COLUMNS) and np.isfinite(rows).all(), (name, kind)
+        assert (rows[:, BLOOM] == 0).all(), (name, kind)  # the mask marks blooms only
+
+
+def test_every_leaf_has_its_own_shape():
+    """Leaves of each kind, alone in the picture: none is empty, and no two cover the same pixels."""
+    covers = {}
+    for kind in LEAVES:
+        rows = place(leaf(np.random.default_rng(1), kind, GREEN), [0.1, 0.5, 0], 0.8)
+        covers[kind] = shown(rows)[..., 3]
+        assert 0.01 < covers[kind].mean() < 0.6, kind
+    for one, other in itertools.combinations(covers, 2):
+        assert np.abs(covers[one] - covers[other]).mean() > 0.004, (one, other)
 
 
 def views(view: str, number: int, count: int = 8, size: int = 64):
@@ -151,12 +330,14 @@ def border(number, strangers, count=12):
     return draw([species] * count, [[9, i] for i in range(count)], 64)
 
 
-def test_other_kinds_stand_around_the_labelled_blooms_and_are_not_marked():
-    alone, marked = border(54, 0)
-    mixed, marked_too = border(54, 5)
-    assert (marked == marked_too).mean() > 0.99  # the edges only: the camera draws another softness
-    motley = [np.mean([p[~m].std(0).mean() for p, m in zip(some, marked, strict=True)]) for some in (alone, mixed)]
-    assert motley[1] > 1.2 * motley[0]
+def test_other_species_stand_at_the_edges_and_are_not_marked():
+    alone, marked = border(54, 0.0)
+    mixed, marked_too = border(54, 1.0)
+    assert (marked & ~marked_too).mean() < 0.02 and (marked_too & ~marked).mean() < 0.02
+    changed = np.abs(alone.astype(int) - mixed).max(-1) > 30
+    edge = np.ones((64, 64), bool)
+    edge[16:48, 16:48] = False
+    assert changed[:, edge].mean() > 2 * changed[:, ~edge].mean()
 
 
 @pytest.mark.parametrize(("number", "water"), [(78, True), (54, False)])
@@ -164,12 +345,12 @@ def test_water_plants_stand_among_water_plants(number, water):
     drawn = []
 
     def watch(frame, event, _):
-        if event == "call" and frame.f_code is pick_colours.__code__:
+        if event == "call" and frame.f_code is pick_colors.__code__:
             drawn.append(frame.f_locals["species"])
 
     sys.setprofile(watch)
     try:
-        border(number, 5, 6)
+        border(number, 1.0, 12)
     finally:
         sys.setprofile(None)
     strangers = [species for species in drawn if species.name != SPECIES[number].name]
@@ -207,40 +388,6 @@ def test_the_mask_shows_the_bloom_and_not_its_leaves():
         assert yellow[mask].mean() > yellow[~mask].mean() + 10
 
 
-def test_a_shadow_falls_away_from_the_light():
-    row = blades(1, x=0.5, y=0.7, ay=-0.4, bx=0.15, r=0.5, g=0.5, b=0.5, shadow=0.8, shadow_reach=0.05)
-    canvas = np.full((2, 64, 64, 4), 0.5, np.float32)
-    light = np.ones((2, 3), np.float32)
-    paint(canvas, [row, row], light, light, np.array([[-1.0, 0.0], [1.0, 0.0]], np.float32))
-    left, right = canvas[0, 30, 15:22, 0].mean(), canvas[0, 30, 42:49, 0].mean()
-    assert right < left - 0.03
-    assert np.allclose(canvas[0, 30, :21, 0], canvas[1, 30, :42:-1, 0], atol=0.02)
-
-
-def test_light_from_behind_shines_through_a_petal():
-    dark = {"r": 0.6, "g": 0.2, "b": 0.2, "lit": -0.8}
-    rows = [blades(1, x=0.5, y=0.9, ay=-0.8, bx=0.4, through=through, **dark) for through in (0.0, 0.9)]
-    canvas = np.zeros((2, 32, 32, 4), np.float32)
-    light = np.ones((2, 3), np.float32)
-    paint(canvas, rows, light, 0.1 * light, np.zeros((2, 2), np.float32))
-    assert canvas[1, 16, 16, 0] > 1.5 * canvas[0, 16, 16, 0]
-
-
-def test_dapples_darken_patches_only():
-    canvas = np.ones((2, 64, 64, 4), np.float32)
-    dapple(canvas, np.array([0.0, 0.5]), np.array([8.0, 8.0]), np.zeros((2, 2)))
-    assert (canvas[0] == 1).all()
-    assert 0.1 < (canvas[1, ..., 0] < 0.6).mean() < 0.9
-    assert canvas[1, ..., :3].min() >= 0.5 - 1e-6 and (canvas[..., 3] == 1).all()
-
-
-def test_the_horizon_divides_sky_and_ground():
-    canvas = np.zeros((1, 40, 40, 4), np.float32)
-    colours = np.array([[[0, 0, 1], [0, 0, 1], [0, 1, 0], [0, 1, 0]]], np.float32)
-    fill(canvas, colours, np.array([[0.5, 0.02]], np.float32), np.array([5.0]), np.zeros((1, 2)))
-    assert (canvas[0, :14, :, 2] > 0.99).all() and (canvas[0, 26:, :, 1] > 0.99).all()
-
-
 # ---- species -------------------------------------------------------------------------------------------------------
 
 
@@ -251,15 +398,15 @@ def test_the_species_are_those_of_the_names_file():
 
 def assert_well_formed(species):
     assert species.form in FORMS, species
-    assert species.leaf in LEAF_WIDTH, species
+    assert species.leaf in LEAVES, species
     assert 1 <= species.blooms[0] <= species.blooms[1], species
     assert 0 <= species.tilt[0] <= species.tilt[1] <= 180, species
     assert species.size > 0, species
-    for colours in species.colours.split(","):
-        assert 1 <= len(colours.split()) <= 4, species
-        for colour in [*colours.split(), species.leaf_colour]:
-            assert len(colour) == 6, species
-            assert int(colour, 16) >= 0, species
+    for colors in species.colors.split(","):
+        assert 1 <= len(colors.split()) <= 4, species
+        for color in [*colors.split(), species.leaf_color]:
+            assert len(color) == 6, species
+            assert int(color, 16) >= 0, species
 
 
 def test_every_row_of_the_table_is_well_formed():
@@ -268,7 +415,7 @@ def test_every_row_of_the_table_is_well_formed():
 
 
 def test_no_two_species_are_the_same():
-    rows = [str((s.form, s.colours, s.options)) for s in SPECIES.values()]
+    rows = [str((s.form, s.colors, s.options)) for s in SPECIES.values()]
     assert len(set(rows)) == len(rows)
 
 
@@ -292,8 +439,8 @@ def test_sixty_wild_species_can_be_drawn():
 
 
 def test_wild_species_are_none_of_the_102():
-    known = {s.colours for s in SPECIES.values()}
-    assert not any(invent_species(number).colours in known for number in range(200))
+    known = {s.colors for s in SPECIES.values()}
+    assert not any(invent_species(number).colors in known for number in range(200))
 
 
 # ---- the bundled pictures ------------------------------------------------------------------------------------------
@@ -330,6 +477,16 @@ def test_every_bundled_picture_is_a_small_rgb_jpeg(files):
     assert sum(path.stat().st_size for split in SPLITS for path in files[split]) < 25e6
 
 
+def test_every_validation_image_has_a_mask_of_one_bit_per_pixel(files):
+    masks = {mask_path(FLOWERS, path) for path in files["valid"]}
+    assert masks == set(image_files(FLOWERS / "masks"))
+    for path in masks:
+        with Image.open(path) as mask:
+            assert (mask.format, mask.mode, mask.size) == ("PNG", "1", (SIZE, SIZE)), path
+            assert 0.002 < np.asarray(mask).mean() < 0.995, path
+    assert sum(path.stat().st_size for path in FLOWERS.rglob("*") if path.is_file()) < 30e6
+
+
 def test_there_are_no_duplicates(files):
     """Neither within a split nor in two of them: a test image seen in training would prove nothing."""
     contents = Counter(path.read_bytes() for split in SPLITS for path in files[split])
@@ -353,15 +510,19 @@ def test_redrawn_pictures_are_the_bundled_ones(split):
     """On the machine that drew them they are equal; elsewhere sums may round differently here and there."""
     every = pictures_of(split)
     sample = [every[i * (len(every) - 1) // 2] for i in range(3)]
-    for picture, pixels in zip(sample, draw_pictures(split, sample)[0], strict=True):
-        stored = np.asarray(Image.open(picture_path(FLOWERS, split, *picture))).astype(float)
-        assert np.abs(as_jpeg(pixels) - stored).mean() < 0.3, picture
+    for picture, pixels, mask in zip(sample, *draw_pictures(split, sample), strict=True):
+        path = picture_path(FLOWERS, split, *picture)
+        assert np.abs(as_jpeg(pixels) - np.asarray(Image.open(path)).astype(float)).mean() < 0.3, picture
+        if split == "valid":
+            assert (mask != np.asarray(Image.open(mask_path(FLOWERS, path)))).mean() < 0.005, picture
 
 
 def test_rendering_a_split_writes_an_image_folder(tmp_path):
     pictures = [(1, 0), (1, 1), (102, 0)]
     render_split(tmp_path, "valid", pictures)
-    names = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)]
+    masks = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path / "masks")]
+    assert masks == ["masks/1/valid_001_000.png", "masks/1/valid_001_001.png", "masks/102/valid_102_000.png"]
+    names = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path / "valid")]
     assert names == ["valid/1/valid_001_000.jpg", "valid/1/valid_001_001.jpg", "valid/102/valid_102_000.jpg"]
     for picture in pictures:
         path = picture_path(tmp_path, "valid", *picture)

@@ -23,7 +23,7 @@ from helpers.base import PROJECT, UserError
 
 # Whatever needs an installed package is imported where it is used: the doctor must be able to report that it is missing.
 
-HASHES = "helpers/bundled.sha256"  # of the bundled images and weights, written by tools.hash_bundled
+HASHES = "SHA256SUMS"  # of the bundled images and weights, written by tools.hash_bundled
 INSTALL = "pip install -r requirements-course.txt"
 REFERENCE_SECONDS = 0.37  # of `reference_work` on the machine that ran the notebooks for the README
 

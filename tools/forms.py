@@ -7,7 +7,7 @@ space: radius about 1, the z axis is the flower's own, towards whoever looks str
 
 import numpy as np
 
-from tools.surfaces import BELL, INDEX, TUBE, cross, instances, look_at, place, surfaces
+from tools.surfaces import BELL, TUBE, cross, instances, look_at, place, surfaces
 
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 DEG = np.pi / 180

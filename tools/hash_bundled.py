@@ -1,6 +1,6 @@
 """Write the hashes of the bundled images and weights: python -m tools.hash_bundled
 
-`helpers.doctor` compares them; so does `sha256sum --check helpers/bundled.sha256`.
+`helpers.doctor` compares them; so does `sha256sum --check SHA256SUMS`.
 """
 
 import hashlib
@@ -15,7 +15,8 @@ def hash_table(project: Path = PROJECT) -> str:
 
     Text files are not included: their line ends depend on the system.
     """
-    files = sorted([*(project / "flower_data").rglob("*.jpg"), *(project / "helpers" / "weights").glob("*.safetensors")])
+    images = [path for kind in ("*.jpg", "*.png") for path in (project / "flower_data").rglob(kind)]
+    files = sorted([*images, *(project / "helpers" / "weights").glob("*.safetensors")])
     digests = {path.relative_to(project).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     return "".join(f"{digest}  {path}\n" for path, digest in digests.items())
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from helpers.base import PROJECT, UserError, run_command
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-COURSE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "requirements.txt", "requirements-course.txt",
+COURSE = ("README.md", "SHA256SUMS", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "requirements.txt",
+          "requirements-course.txt",
           "constraints.txt", "pyproject.toml", "cat_to_name.json", "notebooks", "helpers", "flower_data", "tools", "tests",
           "benchmarks")  # fmt: skip
 SKIPPED = ("__pycache__", ".ipynb_checkpoints", "runs")

@@ -1,7 +1,7 @@
 """Render the bundled flowers: python -m tools.render_flowers
 
-Draws flower_data/train, valid and test from the table of species. The same seed draws the same images. --sheet FILE draws
-a contact sheet of all species instead.
+Draws flower_data/train, valid and test from the table of species, and the masks of the validation flowers to
+flower_data/masks. The same seed draws the same images. --sheet FILE draws a contact sheet of all species instead.
 """
 
 import argparse
@@ -52,14 +52,28 @@ def picture_path(root: Path, split: str, number: int, k: int) -> Path:
     return root / split / str(number) / f"{split}_{number:03}_{k:03}.jpg"
 
 
+def mask_path(root: Path, image: Path) -> Path:
+    """Where the mask of a validation image lies: beside the splits, so that ImageFolder does not read it."""
+    return root / "masks" / image.parent.name / f"{image.stem}.png"
+
+
+def save(image: Image.Image, path: Path, **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+
+
 def render_split(root: Path, split: str, todo: list[tuple[int, int]]) -> None:
-    """Draw images of one split, given as (class number, image number), into the folder `root` in ImageFolder layout."""
+    """Draw images of one split, given as (class number, image number), into the folder `root` in ImageFolder layout.
+
+    For the validation images also the masks of their flowers, as PNG with one bit per pixel.
+    """
     for start in tqdm(range(0, len(todo), 100), desc=split):
         batch = todo[start : start + 100]
-        for picture, pixels in zip(batch, draw_pictures(split, batch)[0], strict=True):
+        for picture, pixels, mask in zip(batch, *draw_pictures(split, batch), strict=True):
             path = picture_path(root, split, *picture)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path, quality=QUALITY)
+            save(Image.fromarray(pixels), path, quality=QUALITY)
+            if split == "valid":
+                save(Image.fromarray(mask), mask_path(root, path), optimize=True)
 
 
 def clearest(number: int) -> int:

@@ -51,7 +51,8 @@ def _some(rng, *columns):
 def _marks(rng):
     """Gradients and markings of a petal."""
     marks = _some(
-        rng, ("tip_reach", 0.35, 0.15, 0.8), ("base_reach", 0.4, 0.15, 0.8), ("stripe", 0.15, 0.2, 0.9), ("spot", 0.15, 0.4, 1.0),
+        rng, ("tip_reach", 0.35, 0.15, 0.8), ("base_reach", 0.4, 0.15, 0.8), ("stripe", 0.15, 0.2, 0.9), ("spot", 0.15, 0.4,
+        1.0),
         ("vein", 0.4, 0.1, 0.9), ("blotch", 0.12, 0.4, 1.0), ("fringe", 0.15, 0.03, 0.2), ("ruffle", 0.3, 0.05, 0.3),
         ("gloss", 0.2, 0.05, 0.5), ("notch", 0.1, 0.05, 0.25), ("rim", 0.3, 1.0, 1.0), ("checks", 0.04, 4, 16),
         ("wave", 0.07, 0.2, 0.7), ("fold", 0.15, 0.2, 0.9), ("curl", 0.25, -0.6, 1.2),
@@ -95,7 +96,8 @@ def _open_flower(rng, simple=False):
                    bend=rng.normal(0.3, 0.5), roll=rng.choice([0, 0, 0, 15, 30]), length=rng.uniform(0.7, 1.15),
                    uneven=rng.uniform(0.02, 0.15), eye=rng.uniform(0, 0.3), center=_center(rng))  # fmt: skip
     if spiral:
-        options |= dict(inner_elevation=rng.uniform(40, 88), inner_length=rng.uniform(0.3, 0.9), inner_bend=rng.normal(-0.3, 0.5),
+        options |= dict(inner_elevation=rng.uniform(40, 88), inner_length=rng.uniform(0.3, 0.9), inner_bend=rng.normal(-0.3,
+                        0.5),
                         rises=rng.uniform(0, 0.25))  # fmt: skip
     elif not simple:
         options |= dict(layers=int(rng.choice([1, 1, 1, 2, 2, 3])), inner_length=rng.uniform(0.5, 1.0))
@@ -109,15 +111,18 @@ def _trumpet(rng):
     for name in ("teeth", "fringe", "ruffle", "ruffles", "curl"):
         marks.pop(name, None)
     return dict(tube=rng.uniform(0.4, 1.8), tube_width=rng.uniform(0.1, 0.32), limb=rng.uniform(0.4, 0.95),
-                elevation=rng.uniform(0, 50), bend=rng.uniform(0, 1.0), lobes=int(rng.integers(4, 9)), depth=rng.uniform(0.02, 0.8),
+                elevation=rng.uniform(0, 50), bend=rng.uniform(0, 1.0), lobes=int(rng.integers(4, 9)),
+                depth=rng.uniform(0.02, 0.8),
                 pointed=bool(rng.random() < 0.4), pleat=rng.uniform(0, 0.1), throat=_hex(rng, (0.1, 1.0)),
                 center=_center(rng) if rng.random() < 0.4 else (), **marks)  # fmt: skip
 
 
 def _urn(rng):
-    return dict(length=rng.uniform(1.2, 2.2), radius=rng.uniform(0.06, 0.2), rise=rng.uniform(5, 70), bend=-rng.uniform(0.3, 2.4),
+    return dict(length=rng.uniform(1.2, 2.2), radius=rng.uniform(0.06, 0.2), rise=rng.uniform(5, 70), bend=-rng.uniform(0.3,
+                2.4),
                 curl=rng.uniform(0, 1.8), lobes=int(rng.integers(3, 8)), depth=rng.uniform(0.03, 0.35),
-                pointed=bool(rng.random() < 0.5), **_some(rng, ("checks", 0.1, 5, 16), ("tip_reach", 0.3, 0.1, 0.6)))  # fmt: skip
+                pointed=bool(rng.random() < 0.5), **_some(rng, ("checks", 0.1, 5, 16), ("tip_reach", 0.3, 0.1,
+                0.6)))  # fmt: skip
 
 
 def _parts(rng):
@@ -143,7 +148,8 @@ def _floret(rng):
 def _cluster(rng):
     n = int(rng.integers(4, 30))
     return dict(floret=_floret(rng), n=n, radius=rng.uniform(0.6, 1.0), floret_size=rng.uniform(1.0, 1.7) / np.sqrt(n),
-                dome=rng.uniform(0.2, 1), spread=rng.uniform(55, 150), loose=rng.uniform(0.03, 0.2), buds=rng.uniform(0, 0.3))  # fmt: skip
+                dome=rng.uniform(0.2, 1), spread=rng.uniform(55, 150), loose=rng.uniform(0.03, 0.2), buds=rng.uniform(0,
+                0.3))  # fmt: skip
 
 
 def _spike(rng):
@@ -158,18 +164,21 @@ def _brush(rng):
     options = dict(n=int(rng.integers(30, 200)), length=rng.uniform(0.25, 1.0), spread=rng.uniform(30, 160),
                    thin=rng.uniform(0.01, 0.05), body=_hex(rng), body_size=rng.uniform(0, 0.7), inner=rng.uniform(-0.2, 0.5),
                    body_scales=int(rng.integers(0, 60)), bend=rng.normal(0.2, 0.4), curl=rng.normal(0.2, 0.5))  # fmt: skip
-    return options | dict(bracts=int(rng.choice([0, 0, 8, 14, 24, 40])), bract_color=_hex(rng), bract_length=rng.uniform(0.5, 1.2),
+    return options | dict(bracts=int(rng.choice([0, 0, 8, 14, 24, 40])), bract_color=_hex(rng), bract_length=rng.uniform(0.5,
+                          1.2),
                           bract_width=rng.uniform(0.06, 0.25), bract_elevation=rng.uniform(-10, 55))  # fmt: skip
 
 
 def _cone(rng):
     return dict(n=int(rng.integers(16, 60)), height=rng.uniform(0.8, 2.2), length=tuple(rng.uniform(0.3, 0.8, 2)),
                 width=tuple(rng.uniform(0.1, 0.35, 2)), elevation=(rng.uniform(-10, 50), rng.uniform(50, 85)),
-                bend=rng.normal(-0.2, 0.3), shape=str(rng.choice(PETAL_SHAPES)), lower=_hex(rng) if rng.random() < 0.4 else None)  # fmt: skip
+                bend=rng.normal(-0.2, 0.3), shape=str(rng.choice(PETAL_SHAPES)),
+                lower=_hex(rng) if rng.random() < 0.4 else None)  # fmt: skip
 
 
 def _spathe(rng):
-    return dict(width=rng.uniform(0.4, 0.9), length=rng.uniform(1.1, 1.7), spadix=_hex(rng), spadix_length=rng.uniform(0.5, 1.1),
+    return dict(width=rng.uniform(0.4, 0.9), length=rng.uniform(1.1, 1.7), spadix=_hex(rng), spadix_length=rng.uniform(0.5,
+                1.1),
                 shape=str(rng.choice(["cordate", "ovate", "acuminate", "elliptic"])))  # fmt: skip
 
 
@@ -191,6 +200,7 @@ def invent_species(seed: int) -> Species:
     leaf = str(rng.choice(sorted(LEAVES)))
     green = colorsys.hsv_to_rgb(rng.uniform(0.18, 0.42), rng.uniform(0.2, 0.7), rng.uniform(0.25, 0.7))
     return Species(
-        f"wild {seed}", form, _colors(rng), OPTIONS[form](rng), (1, int(rng.integers(1, 6))), (rng.uniform(0, high * 0.5), high),
+        f"wild {seed}", form, _colors(rng), OPTIONS[form](rng), (1, int(rng.integers(1, 6))), (rng.uniform(0, high * 0.5),
+        high),
         leaf, _text(green), rng.uniform(0.8, 1.2), bool(rng.random() < 0.06), ANYHOW,
     )  # fmt: skip
