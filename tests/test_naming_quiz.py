@@ -4,7 +4,7 @@ import json
 
 from conftest import is_one_sentence
 
-from tools.naming_quiz import correct_letter, main, questions, score, sheets
+from tools.naming_quiz import correct_letter, main, questions, read_answers, score, sheets
 from tools.species import SPECIES
 
 
@@ -29,14 +29,19 @@ def test_another_seed_asks_other_questions():
 
 def test_grading_counts_and_names_what_was_confused():
     rows = questions(0)
-    answers = [f"{i} {correct_letter(row)}" for i, row in enumerate(rows, 1)]
-    assert score(rows, "\n".join(answers)) == ["60 of 60 correct"]
+    answers = {i: correct_letter(row) for i, row in enumerate(rows, 1)}
+    assert score(rows, answers) == ["60 of 60 correct"]
     for wrong in set("abcde") - {correct_letter(rows[0])}:
-        found = score(rows, "\n".join([f"1 {wrong.upper()}", *answers[2:]]))
+        found = score(rows, {i: letter for i, letter in answers.items() if i != 2} | {1: wrong})
         taken = SPECIES[rows[0]["candidates"]["abcde".index(wrong)]].name
         assert found[0] == f"1: {SPECIES[rows[0]['number']].name}, taken for {taken}"
     assert found[1].startswith("2: ") and found[1].endswith("taken for nothing")
     assert found[-1] == "58 of 60 correct"
+
+
+def test_answers_are_read_whatever_their_case_and_other_lines_are_ignored(tmp_path):
+    (tmp_path / "answers.txt").write_text("1 a\n2 C\n\nmy notes here\nabc d\n10 e\n")
+    assert read_answers(tmp_path / "answers.txt") == {1: "a", 2: "c", 10: "e"}
 
 
 def test_the_sheets_contain_all_images():

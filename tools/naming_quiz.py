@@ -54,9 +54,16 @@ def sheets(rows: list[dict], seed: int, size: int = 256) -> list[Image.Image]:
     return pages
 
 
-def score(rows: list[dict], answers: str) -> list[str]:
+def read_answers(path: Path) -> dict[int, str]:
+    """Number -> letter, from lines such as "17 c"; other lines are ignored. Raises UserError if there is no such file."""
+    if not path.is_file():
+        raise UserError(f"There is no file {path}: write one answer per line, such as 17 b.")
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    return {int(words[0]): words[1].lower() for words in lines if len(words) == 2 and words[0].isdigit()}
+
+
+def score(rows: list[dict], given: dict[int, str]) -> list[str]:
     """One line per wrong answer, then the number of correct ones. Images without an answer count as wrong."""
-    given = {int(line.split()[0]): line.split()[1].lower() for line in answers.splitlines() if len(line.split()) == 2}
     lines = []
     for i, row in enumerate(rows, 1):
         if given.get(i) != correct_letter(row):
@@ -87,12 +94,10 @@ def main(arguments: list[str] | None = None) -> int:
     rows = questions(options.seed, options.count)
 
     def command() -> None:
-        if not options.answers:
-            write_quiz(rows, options.seed, options.size, options.out)
-        elif options.answers.is_file():
-            print("\n".join(score(rows, options.answers.read_text(encoding="utf-8"))))
+        if options.answers:
+            print("\n".join(score(rows, read_answers(options.answers))))
         else:
-            raise UserError(f"There is no file {options.answers}: write one answer per line, such as 17 c.")
+            write_quiz(rows, options.seed, options.size, options.out)
 
     return run_command(command)
 

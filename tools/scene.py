@@ -231,7 +231,7 @@ def _layout(rng, species, view, horizon):
     """Centers (n, 3) and radii (n,) of the blooms."""
     size = species.size
     if view in ("portrait", "macro"):
-        radius = min(size * rng.uniform(0.27, 0.44), 0.48) if view == "portrait" else size * rng.uniform(0.5, 0.8)
+        radius = min(size * rng.uniform(0.3, 0.46), 0.48) if view == "portrait" else size * rng.uniform(0.5, 0.8)
         reach = 0.07 if view == "portrait" else 0.3 * radius
         return np.array([[0.5, 0.48, 0]]) + rng.uniform(-reach, reach, (1, 3)) * [1, 1, 0], np.array([radius])
     if view == "few":
