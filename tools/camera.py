@@ -80,7 +80,7 @@ def _metered(light, mask):
     gain = np.log(0.2) - np.log(luminance + 0.01).mean()
     if (mask > 0.5).any():
         lightest = np.log(np.quantile(light.max(-1)[mask > 0.5], 0.9) + 0.01)
-        gain = 0.25 * np.clip(gain, -1, 1.5) - 0.75 * np.clip(lightest - 0.1, -1.1, 1)
+        gain = 0.25 * np.clip(gain, -1, 1.5) - 0.75 * np.clip(lightest + 0.05, -1.1, 1)
     return np.exp(gain)
 
 
@@ -88,7 +88,7 @@ def _tone(light):
     """Linear light to display values: a film-like curve with a soft shoulder, so that whites keep their texture."""
     curve = light * (1 + light / 4) / (1 + 0.75 * light)
     shown = np.clip(curve, 0, 1) ** (1 / 2.2)
-    return shown + 0.4 * shown * (1 - shown) * (2 * shown - 1)
+    return shown + 0.3 * shown * (1 - shown) * (2 * shown - 1)
 
 
 def develop(canvas, masks, cameras):

@@ -20,7 +20,7 @@ from tools.get_oxford102 import TUTORIAL_SPLIT
 from tools.scene import draw
 from tools.species import SPECIES
 
-TRAIN_IMAGES, PER_CLASS, SIZE, QUALITY = 2100, 5, 128, 88  # PER_CLASS: in valid and in test
+TRAIN_IMAGES, PER_CLASS, SIZE, QUALITY = 2100, 5, 128, 92  # PER_CLASS: in valid and in test
 SPLITS = ("train", "valid", "test")
 
 

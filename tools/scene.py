@@ -321,7 +321,7 @@ def _light(rng, setting):
 def _camera(rng, setting):
     return {
         **{"exposure": np.exp(rng.normal(0.0, setting.exposure)), "contrast": np.exp(rng.normal(0.0, 0.08))},
-        **{"saturation": rng.uniform(0.95, 1.12), "white": np.exp(rng.normal(0, 0.035, 3)), "soft": rng.uniform(0, 0.004)},
+        **{"saturation": rng.uniform(0.8, 1.0), "white": np.exp(rng.normal(0, 0.035, 3)), "soft": rng.uniform(0, 0.004)},
         **{"noise": rng.uniform(0, 0.012), "vignette": rng.uniform(0, 0.3), "seed": int(rng.integers(1 << 31))},
     }
 
@@ -362,7 +362,7 @@ def render(scenes: list[Scene], size: int, samples: int = 3) -> tuple[np.ndarray
         np.array([getattr(s, name) for s in scenes], np.float32)
         for name in ("colors", "horizon", "clouds", "light", "sun", "sky", "ground", "softness", "blur")
     )
-    canvas = fill(size, colors, horizon, clouds) * (0.4 * sun.mean(1) + sky.mean(1))[:, None, None, None]
+    canvas = fill(size, colors, horizon, clouds) * (0.25 * sun.mean(1) + 0.8 * sky.mean(1))[:, None, None, None]
     masks = np.zeros(canvas.shape[:3], np.float32)
     for i in range(4):
         layer = rasterize([s.layers[i] for s in scenes], size, samples if i == 2 else 1, light, sun, sky, ground, softness)
