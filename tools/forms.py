@@ -610,7 +610,7 @@ def tuft(rng, colors, *, n=55, length=0.9, thin=0.03, spread=100, flowers=4, flo
     stalk = {"kind": TUBE, "bend": 0.3} | outline("linear") | paint(rgb("a8b080"))
     rods = petals(around, 58 * DEG, 1.0, 0.02, **stalk)
     tip = np.stack([np.cos(around) * 0.62, np.sin(around) * 0.62, np.full(flowers, 0.78)], 1)
-    return np.concatenate([leaves, rods, balls(tip, 0.08, rgb(flower_color), stretch=2.0)])
+    return np.concatenate([leaves, rods, balls(tip, 0.05, rgb(flower_color), stretch=3.2)])
 
 
 FORMS = {

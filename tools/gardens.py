@@ -36,6 +36,7 @@ LEAVES = {
     "obovate": Leaf("obovate", 0.26, {"ribs": 9, "rib": 0.5, "bend": 0.6, "ruffle": 0.1, "ruffles": 4}),
     "cordate": Leaf("cordate", 0.42, {"ribs": 6, "rib": 0.45, "bend": 0.5, "cup": -0.25}),
     "orbicular": Leaf("orbicular", 0.5, {"ribs": 4, "rib": 0.4, "wave": 0.16, "waves": 5, "bend": 0.3, "lobes": 0.15}),
+    "peltate": Leaf("orbicular", 0.5, {"ribs": 4, "rib": 0.5, "wave": 0.04, "waves": 4, "bend": 0.2, "cup": -0.2}),
     "pad": Leaf("orbicular", 0.5, {"ribs": 5, "rib": 0.2, "gloss": 0.5, "lobes": 0.18}),
     "lobed": Leaf("oblanceolate", 0.24, {"wave": 0.75, "waves": 6, "ribs": 6, "rib": 0.3, "bend": 0.7, "ruffle": 0.1}),
     "maple": Leaf("orbicular", 0.55, {"wave": 0.6, "waves": 3, "ribs": 4, "rib": 0.4, "bend": 0.4, "lobes": 0.2}),
