@@ -111,7 +111,7 @@ def bell(radius, length, rise, *, height=0.0, **look):
 def _petal_look(rng, colors, n, shape, marks):
     main, tip, base, mark = colors
     look = outline(shape) | paint(shades(rng, main, n), tip, base, mark)
-    return look | {"phase": rng.uniform(0, 6, n), "through": 0.7, "streak": 0.14, "texture": 0.06, "cup": 0.45} | marks
+    return look | {"phase": rng.uniform(0, 6, n), "through": 0.6, "streak": 0.16, "texture": 0.06, "cup": 0.45} | marks
 
 
 def _ranks(rng, petals_, layers, spiral):
@@ -254,7 +254,7 @@ def disc(rng, colors, *, radius=0.3, color="e8b820", rim=None, seeds=90, dome=0.
 
 
 def stamens(
-    rng, colors, *, n=8, length=0.4, spread=60, color="f0d060", filament="f4f0d0", tip=0.045, ring=0.03, thin=0.014, bend=0.0,
+    rng, colors, *, n=8, length=0.4, spread=60, color="f0d060", filament="f4f0d0", tip=0.036, ring=0.03, thin=0.014, bend=0.0,
     base=0.03, hollow=0.55,
 ):  # fmt: skip
     """Filaments with anthers, rising from the center; `spread` is the angle from the axis, `hollow` 0 fills the middle, too."""
@@ -415,7 +415,7 @@ def spike(
     if bracts:
         leaf = outline("lanceolate") | paint(shades(rng, rgb(stem), n)) | {"through": 0.4, "fold": 0.3}
         rows.append(petals(angle, 0.3, bracts * (1 - 0.6 * f), 0.14 * bracts, height=foot[:, 2], bend=0.5, **leaf))
-    rows.append(tubes([0, 0, -0.75 * length], [0, 0, 0.5 * length], 0.035, rgb(stem), bloom=-1))
+    rows.append(tubes([0, 0, -0.75 * length], [0, 0, 0.5 * length], 0.028, rgb(stem), bloom=-1))
     return np.concatenate(rows)
 
 

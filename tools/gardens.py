@@ -59,13 +59,14 @@ def leaf(rng, kind: str, color) -> np.ndarray:
     }
     look |= shape.look
     look["bend"] = look.get("bend", 0.3) + rng.normal(0, 0.3)
-    main = shades(rng, color, 1, 0.12)[0]
+    main = 0.85 * shades(rng, color, 1, 0.12)[0]
     look |= paint(main, 0.9 * main + 0.02, 1.1 * main, np.minimum(1.5 * main + 0.02, 0.9)) | {
         "tip_reach": 0.3,
         "sway": rng.normal(0, 0.2),
     }
     if not shape.leaflets:
-        return petals(0.0, 0.0, 1.0, shape.width * rng.uniform(0.8, 1.15), **look)
+        blade = petals(0.0, 0.0, 1.0, shape.width * rng.uniform(0.8, 1.15), **look)
+        return np.concatenate([blade, tubes([-0.4, 0, -0.12], [0.02, 0, 0], 0.014, main)])
     n = shape.leaflets
     k = np.arange(n)
     if shape.layout == "palmate":
@@ -112,12 +113,12 @@ class Ground(NamedTuple):
 GROUNDS = {
     "border": Ground("101c0c 33521f 18240f 3f5a26", (0.0, 1.0), 0.3, ("lights",)),
     "sunny border": Ground("2f5a20 86a858 2a5018 6a9040", (0.2, 1.0), 0.16, ("lights",)),
-    "shade": Ground("050805 142014 070a06 1a2416", (0.2, 1.0), 0.14, (), 0.6),
-    "black": Ground("020203 08090a 020203 0a0b0a", (0.2, 1.0), 0.05, (), 0.1),
+    "shade": Ground("080d08 1a2818 0a0f09 202c1a", (0.2, 1.0), 0.14, (), 0.6),
+    "black": Ground("060807 101411 050706 121612", (0.2, 1.0), 0.03, (), 0.3),
     "soil": Ground("2c2018 5a4632 33261b 6a543e", (-0.2, 0.3), 0.07, ("stones",), 0.5),
     "gravel": Ground("4a4842 7c786e 6a665e a09a8e", (-0.2, 0.2), 0.04, ("stones",), 0.4),
     "lawn": Ground("24401a 527838 3f6c26 7aa044", (-0.2, 0.4), 0.08, ("grass",), 0.3),
-    "sky": Ground("4f86d0 a0c0e8 2c4a1e 5f8038", (0.75, 1.5), 0.05, (), 0.2),
+    "sky": Ground("6a94cc b4cce4 2c4a1e 5f8038", (0.75, 1.5), 0.04, (), 0.2),
     "overcast": Ground("b4bcc0 dfe3e3 2c4420 5f7c44", (0.5, 1.4), 0.04, (), 0.4),
     "meadow": Ground("80a0c8 d8e0e8 44602a 86984a", (0.15, 0.5), 0.05, ("grass", "lights"), 0.3),
     "wall": Ground("8a7868 b0a090 6a5a4c 907c6a", (0.8, 1.3), 0.03, ("bricks",), 0.4),

@@ -136,6 +136,7 @@ def _shade_all(rows, tables, samples, origin, sunward, seen, lit, lights, softne
     depth, which, where, facing = seen
     light, sun, sky, ground = lights
     full, share = depth.shape[0], 1.0 / (samples * samples)
+    taps = min(3 * samples, 6)  # layers with one sample per pixel are out of focus
     color, shaded, sunlit = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
     at, normal = np.empty(3, np.float32), np.empty(3, np.float32)
     for v in range(full):
@@ -151,8 +152,8 @@ def _shade_all(rows, tables, samples, origin, sunward, seen, lit, lights, softne
             at[0], at[1], at[2] = (u + 0.5) / full, (v + 0.5) / full, depth[v, u]
             at += side * normal
             angle = sample_angle(v, u)
-            sunlight(rows, at, origin, sunward, LAMP_VIEW, softness, angle, lit[0], lit[1], sunlit)
-            open_ = openness(depth, v, u, normal, angle)
+            sunlight(rows, at, origin, sunward, LAMP_VIEW, softness, angle, taps, lit[0], lit[1], sunlit)
+            open_ = openness(depth, v, u, normal, angle, taps + 2)
             albedo(row, tables[k], where[v, u, 0], where[v, u, 1], back, tile, color)
             shade(row, color, normal, back, sunlit, open_, light, sun, sky, ground, shaded)
             pixel = out[v // samples, u // samples]

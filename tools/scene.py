@@ -167,7 +167,7 @@ def _stem(rng, foot, away, up, radius, color):
     side = down - (down @ away) * away
     side /= np.linalg.norm(side) + 1e-9
     turn = radius * rng.uniform(0.3, 0.6)
-    thick = radius * rng.uniform(0.03, 0.05)
+    thick = max(radius * rng.uniform(0.03, 0.05), 0.006)
     end = foot + turn * (np.sin(angle) * away + (1 - np.cos(angle)) * side)
     look = outline("tube") | paint(shades(rng, rgb(color), 1, 0.16)) | {"kind": TUBE, "through": 0.3, "gloss": 0.1}
     rows = []
@@ -321,7 +321,7 @@ def _light(rng, setting):
 def _camera(rng, setting):
     return {
         **{"exposure": np.exp(rng.normal(0.0, setting.exposure)), "contrast": np.exp(rng.normal(0.0, 0.08))},
-        **{"saturation": rng.uniform(0.8, 1.0), "white": np.exp(rng.normal(0, 0.035, 3)), "soft": rng.uniform(0, 0.004)},
+        **{"saturation": rng.uniform(0.8, 1.0), "white": np.exp(rng.normal(0, 0.035, 3)), "soft": rng.uniform(0.003, 0.006)},
         **{"noise": rng.uniform(0, 0.012), "vignette": rng.uniform(0, 0.3), "seed": int(rng.integers(1 << 31))},
     }
 

@@ -129,10 +129,10 @@ def sample_angle(v, u):
 
 
 @numba.njit
-def sunlight(rows, at, origin, axes, view, blur, turn, depth, which, light):
+def sunlight(rows, at, origin, axes, view, blur, turn, taps, depth, which, light):
     """Fraction of the sunlight that reaches a point, per channel: 1 in the open; what petals in the way let through."""
     x, y, z = at[0] - origin[0], at[1] - origin[1], at[2] - origin[2]
-    taps, size = 6, depth.shape[0]
+    size = depth.shape[0]
     u = ((x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) / view + 0.5) * size
     v = ((x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) / view + 0.5) * size
     near = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]
@@ -150,13 +150,13 @@ def sunlight(rows, at, origin, axes, view, blur, turn, depth, which, light):
 
 
 @numba.njit
-def openness(depth, v, u, normal, turn):
+def openness(depth, v, u, normal, turn, taps):
     """Ambient obscurance: 1 in the open, towards 0 in corners."""
     size = depth.shape[0]
     dark, z = 0.0, depth[v, u]
-    for k in range(8):
+    for k in range(taps):
         reach = 0.035 if k % 2 else 0.12
-        angle, r = turn + k * 2.39996, reach * size * math.sqrt((k + 1) / 8)
+        angle, r = turn + k * 2.39996, reach * size * math.sqrt((k + 1) / taps)
         i, j = int(v + 0.5 + r * math.sin(angle)), int(u + 0.5 + r * math.cos(angle))
         if not (0 <= i < size and 0 <= j < size) or depth[i, j] < -1e8:
             continue
@@ -164,7 +164,7 @@ def openness(depth, v, u, normal, turn):
         dot = dx * normal[0] + dy * normal[1] + dz * normal[2] - 0.0015
         if dot > 0:
             dark += reach * dot / (dx * dx + dy * dy + dz * dz + 0.01 * reach * reach)
-    return max(1 - 0.15 * dark, 0.0)
+    return max(1 - 1.2 * dark / taps, 0.0)
 
 
 @numba.njit(inline="always")

@@ -22,11 +22,11 @@ class Setting(NamedTuple):
     occluded: float  # a blurred leaf in front of everything
     exposure: float  # standard deviation of the logarithm of the exposure
     neighbors: float = 0.6  # blurred blooms of the same species behind
-    strangers: float = 0.75  # blooms of other species at the edges of the picture, as in a mixed border
+    strangers: float = 0.6  # blooms of other species at the edges of the picture, as in a mixed border
 
 
 # As people photograph a flower that they want to name: mostly one bloom, in good light.
-PORTRAITS = Setting({"portrait": 0.92, "macro": 0.02, "few": 0.06, "bed": 0.0, "field": 0.0}, 0.08, 0.03, 0.2, 0.04, 0.08)
+PORTRAITS = Setting({"portrait": 0.93, "macro": 0.0, "few": 0.07, "bed": 0.0, "field": 0.0}, 0.08, 0.03, 0.2, 0.04, 0.08)
 
 
 class Species(NamedTuple):
@@ -127,7 +127,7 @@ def orchid_pieces(
 
 def iris_pieces(fall, standard, beard):
     petal = dict(shape="obovate", ruffle=0.12)
-    veined = petal | dict(color=fall, veins=9, vein=0.5, bend=1.5, curl=0.4)
+    veined = petal | dict(color=fall, veins=9, vein=0.5, bend=1.35, curl=0.1)
     return [
         dict(at=-90, length=1.15, width=0.44, color=standard, elevation=30, bend=-0.5, cup=0.7, **petal),
         dict(at=-62, length=1.15, width=0.42, color=standard, elevation=42, bend=-0.6, cup=0.7, twin=True, **petal),
@@ -221,7 +221,7 @@ SPECIES: dict[int, Species] = {
     40: S("lenten rose", "open_flower", "b86888 d090a8 a8b078 702848,e0e4c0 f0f0dc b8c890 903050,683050 804868 889068 401830", petals_=5, shape="orbicular", width=0.62, elevation=18, spots=1.6, spot=0.8, veins=6, vein=0.25, base_reach=0.35, center=[stamens(36, 0.32, color="f4ecc0", filament="e8e8c8"), pistil(color="a8c078", lobes=5, lobe_length=0.2)], tilt=(10, 65), leaf="palmate"),
     41: S("barbeton daisy", "open_flower", "e83048 f05068,f880a8 fca8c4,f89020 fcb050,f8d838 fce868", petals_=26, layers=2, width=0.095, **(DAISY | dict(inner_length=0.85)), center=[disc(0.26, "e8d060", rim="c8a048", dome=0.25), stamens(30, 0.22, tip=0.02, color="f0e0a0", ring=0.16, spread=75)], tilt=(0, 35), leaf="lobed"),
     42: S("daffodil", "open_flower", "f8d828 fce858,f8f4e8 fffff8,f8e060 fcec88", **(LILY | dict(shape="ovate", width=0.34, elevation=0, inner_elevation=2, bend=0.09)), center=[("corona", dict(radius=0.3, length=0.5, color="f49818", rim="f8b030")), stamens(6, 0.3, color="f8d840", filament="e8c840", spread=14, tip=0.03)], tilt=(5, 60), leaf="sword"),
-    43: S("sword lily", "spike", "e84850 f47078 f8d8c8 b02838,f8d048 fce078 f8f0b0 d8a020,f4f0f4 ffffff f4f0c0 d8a8c0,c060b0 d888c8 f0d8f0 803878", floret=("open_flower", dict(LILY, width=0.36, elevation=45, inner_elevation=45, ruffle=0.13, bend=0.63, base_reach=0.55, tube=0.7, center=[stamens(3, 0.5, spread=30)])), n=8, floret_size=0.7, radius=0.25, length=2.6, one_sided=True, buds=0.25, bud_size=0.24, taper=0.45, leaf="sword", blooms=(1, 2)),
+    43: S("sword lily", "spike", "e84850 f47078 f8d8c8 b02838,f8d048 fce078 f8f0b0 d8a020,f4f0f4 ffffff f4f0c0 d8a8c0,c060b0 d888c8 f0d8f0 803878", floret=("open_flower", dict(LILY, width=0.36, elevation=45, inner_elevation=45, ruffle=0.13, bend=0.63, base_reach=0.55, tube=0.7, center=[stamens(3, 0.5, spread=30)])), n=8, floret_size=0.7, radius=0.25, length=2.6, one_sided=True, side=0.4, buds=0.25, bud_size=0.24, taper=0.45, leaf="sword", blooms=(1, 2)),
     44: S("poinsettia", "open_flower", "d81828 e83040 b01018 901018,e02030 f04050 b81820 981018,f4a8a8 f8c8c0 e88888 d07878,f4f0d8 fcfaec d8e0a8 c0d090", petals_=8, layers=2, shape="elliptic", tip=0.35, width=0.3, elevation=0, inner_elevation=14, inner_length=0.6, veins=7, vein=0.35, bend=0.27, uneven=0.12, center=[disc(0.15, "d8c838", rim="88a040", seeds=14, dome=0.5)], leaf="ovate", size=1.15),
     45: S("bolero deep blue", "open_flower", "5850c0 7870d8 4038a0 282070", petals_=5, shape="fan", width=0.66, elevation=30, ruffle=0.16, bend=0.5, cup=0.6, tube=0.7, tube_width=0.3, veins=7, vein=0.3, base_reach=0.3, center=[pistil(color="e8e0a0", lobes=3, lobe_length=0.14), stamens(5, 0.25, color="f0d860", spread=30, tip=0.03)], blooms=(1, 3), tilt=(0, 55), leaf="elliptic", leaf_color="6a8a70"),
     46: S("wallflower", "spike", "f0a018 f8c040 d87810,c84018 e06830 903010,a02830 b84048 701820,f4d830 f8e860 e0b818", floret=small(4, "orbicular", width=0.5, veins=5, vein=0.2, texture=0.12, elevation=18, center=[eye(0.1, "8a5a20")]), n=22, floret_size=0.33, radius=0.5, length=1.15, droop=-0.75, buds=0.25, bud_size=0.28, bud_color="7a5038", taper=0.35, loose=0.1, bracts=0.0),
@@ -229,7 +229,7 @@ SPECIES: dict[int, Species] = {
     48: S("buttercup", "open_flower", "f8d810 fce830 e8c010", petals_=5, shape="fan", width=0.58, elevation=28, gloss=0.4, bend=-0.18, center=[stamens(32, 0.26, color="f0d020", filament="d8c020"), pistil(radius=0.13, color="b8c030")], leaf="maple", size=0.85, blooms=(1, 4)),
     49: S("oxeye daisy", "open_flower", "fafaf6 ffffff f4f4e8", petals_=21, width=0.12, **DAISY, center=[disc(0.3, "f0b818", rim="f8d038", dome=0.35)], blooms=(1, 4), leaf="lobed"),
     50: S("common dandelion", "open_flower", "f8d010 fce040 e8b008", petals_=54, layers=5, width=0.045, **(DAISY | dict(shape="linear", elevation=-4, inner_elevation=72, inner_length=0.4, eye=0.04, uneven=0.03)), tip=1.3, fringe=0.03, center=[disc(0.12, "e8a810", seeds=14, dome=0.5)], blooms=(1, 4), leaf="lobed"),
-    51: S("petunia", "trumpet", "8038a8 9850c0 502078 401860,e060a0 f088b8 b03878 801850,f8f4f8 ffffff e8f0c8 d0d0b0,c81838 d83858 801020 600818", tube=0.9, limb=0.9, elevation=16, bend=0.55, depth=0.1, pleat=0.04, stripe=0.45, veins=5, vein=0.4, base_reach=0.4, throat="302040", tilt=(0, 50), leaf="ovate"),
+    51: S("petunia", "trumpet", "8038a8 9850c0 502078 401860,e060a0 f088b8 b03878 801850,f8f4f8 ffffff e8f0c8 d0d0b0,c81838 d83858 801020 600818", tube=0.9, limb=0.9, elevation=16, bend=0.55, depth=0.14, pleat=0.06, stripe=0.5, veins=5, vein=0.6, base_reach=0.4, throat="302040", tilt=(0, 50), leaf="ovate"),
     52: S("wild pansy", "parts", "6a38a8 8050c0 f8e040 281040,5830a0 7048b8 f4e8a0 281040", pieces=pansy_pieces(0, "f4e8b0", "f8d828"), center=[pistil(radius=0.07, color="e0c040")], blooms=(1, 4), tilt=(0, 40), leaf="ovate", size=0.85),
     53: S("primula", "cluster", "f4e890 f8f0b0 f0b820,e05890 f088b0 f8d840,5860c8 7880d8 f8e060,d83048 e85868 f8d840", floret=small(5, "obcordate", width=0.48, base_reach=0.4, center=[eye(0.09, "c08018")]), n=10, floret_size=0.5, radius=0.75, dome=0.55, leaf="obovate", spread=70),
     54: S("sunflower", "open_flower", "f8b810 fcd040 e89008,f8c818 fce058 e89810", petals_=24, layers=2, shape="lanceolate", width=0.11, elevation=4, inner_elevation=12, inner_length=0.92, bend=0.18, eye=0.3, length=0.85, veins=3, vein=0.25, center=[disc(0.44, "3a2010", rim="7a4a18", dome=0.22, seeds=170)], leaf="cordate", size=1.15, blooms=(1, 2), tilt=(0, 55)),
@@ -251,7 +251,7 @@ SPECIES: dict[int, Species] = {
     70: S("tree poppy", "open_flower", "fcfcf8 ffffff f4f8e8 e8e8e0", petals_=6, shape="fan", width=0.68, elevation=15, ruffle=0.2, texture=0.08, bend=0.27, center=[stamens(70, 0.36, color="f4b810", filament="f8d850", ring=0.06), pistil(radius=0.09, color="b0b860")], leaf="lobed", leaf_color="7a9a88", tilt=(0, 45)),
     71: S("gazania", "open_flower", "f8a010 fcc038 502010 a03010,f8d020 fce050 602810 c04818,e85818 f88838 401808 801808,f4f0e0 fffaf0 583020 a04858", petals_=16, width=0.19, **(DAISY | dict(shape="elliptic", tip=0.5)), stripe=0.75, base_reach=0.3, center=[disc(0.2, "c87818", rim="f0b830", dome=0.3, seeds=70)], leaf="oblanceolate"),
     72: S("azalea", "cluster", "e85088 f088b0 f8b8d0 a81850,f4f0f4 ffffff e8f0d8 90b060,f47858 f8a080 f8c0a8 b03020,c858b8 d888cc f0c8e8 802878", floret=("open_flower", dict(petals_=5, shape="ovate", width=0.42, elevation=25, ruffle=0.13, bend=0.45, spots=1.8, spot=0.55, center=[stamens(7, 0.62, tip=0.03, color="704040", filament="f0b8c8", spread=35, thin=0.014)])), n=6, floret_size=0.68, radius=0.72, spread=72, leaf="elliptic"),
-    73: S("water lily", "open_flower", "f4b8d4 f8d8e8 f0e4ec,fcfcfa ffffff f4f0e0,f8e888 fcf0b0 f4e070,d05090 e890b8 f0c0d8", petals_=24, spiral=True, shape="elliptic", width=0.2, elevation=8, inner_elevation=62, inner_length=0.65, bend=-0.36, tip_reach=0.6, center=[stamens(40, 0.28, color="f8b818", filament="f8c830", thin=0.03)], tilt=(25, 65), leaf="pad", water=True, blooms=(1, 2)),
+    73: S("water lily", "open_flower", "f4b8d4 f8d8e8 f0e4ec,fcfcfa ffffff f4f0e0,f8e888 fcf0b0 f4e070,d05090 e890b8 f0c0d8", petals_=24, spiral=True, shape="elliptic", width=0.2, elevation=8, inner_elevation=62, inner_length=0.65, bend=-0.36, tip_reach=0.6, center=[stamens(46, 0.28, tip=0.026, color="f8b818", filament="f8c830", thin=0.03)], tilt=(25, 65), leaf="pad", water=True, blooms=(1, 2)),
     74: S("rose", "open_flower", "d01830 e03848 a81020,f490a8 f8b8c8 e87090,f8f0e4 fffaf4 f4e0c0,f8d060 fce490 f0b840", petals_=30, spiral=True, shape="orbicular", width=0.58, elevation=12, inner_elevation=86, inner_length=0.42, inner_width=0.34, inner_bend=-0.5, bend=0.54, cup=0.9, tilt=(5, 65), leaf="pinnate", sepals=5, blooms=(1, 2)),
     75: S("thorn apple", "trumpet", "f8f8f4 ffffff e8ecd0 d0d0c0,d8c8ec f0e8fa b8a0d8 9078c0", tube=1.8, tube_width=0.24, limb=0.9, elevation=42, bend=0.9, depth=0.24, pointed=True, pleat=0.08, stripe=0.5, throat="b8c080", throat_reach=0.2, tilt=(15, 75), leaf="maple", blooms=(1, 2)),
     76: S("morning glory", "trumpet", "5060d8 7888e8 f8f4f8 a870d0,8048c0 9a68d4 f8f0f8 d080d8,e060a0 f090c0 fcf4f8 b03878", tube=0.9, tube_width=0.14, limb=0.95, elevation=26, bend=0.6, depth=0.03, pleat=0.02, stripe=0.5, base_reach=0.5, throat="f8f0c0", center=[stamens(5, 0.14, color="fcf8f0", tip=0.026)], leaf="cordate", tilt=(0, 50)),
