@@ -72,6 +72,7 @@ def project(tmp_path):
     """A small course, with some files that do not belong into a bundle."""
     files = {name: "text" for name in COURSE if "." in name or name == "LICENSE"} | {
         "pyproject.toml": textwrap.dedent(SETTINGS),
+        "SHA256SUMS": "",
         "constraints.txt": "petals==1.0\nstamens==1.0\nonly-for-tests==1.0\n",
         "requirements-course.txt": (PROJECT / "requirements-course.txt").read_text(),
         "flower_data/train/1/a.jpg": "image",

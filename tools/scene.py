@@ -12,9 +12,27 @@ from tools.forms import DEG, FORMS, balls, outline, paint, petals, pick, rgb, sh
 from tools.gardens import background, foliage, leaf_mass, pick_ground
 from tools.rasterizer import rasterize
 from tools.species import SPECIES, Species, pick_colors
-from tools.surfaces import ACROSS, BELL, INDEX, MIDRIB, POINT, TUBE, cross, look_at, place, surfaces
+from tools.surfaces import (
+    ACROSS,
+    BELL,
+    BEND,
+    BLOOM,
+    CURL,
+    KIND,
+    LOBES,
+    MIDRIB,
+    POINT,
+    RISE,
+    TUBE,
+    X,
+    Y,
+    Z,
+    cross,
+    look_at,
+    place,
+    surfaces,
+)  # fmt: skip
 
-BLOOM = INDEX["bloom"]
 UPRIGHT = ("spike", "cone", "plume", "bird", "arum")  # forms that stand along the direction of growth
 ROSETTE = ("linear", "sword", "obovate", "pad")  # leaves that rise from the ground
 
@@ -96,29 +114,28 @@ def _spun(rng, facing, spread):
 
 
 def _reach(rows):
-    """Least and greatest corner (3,) of the rows, roughly."""
+    """Least and greatest corner (3,) of the rows, roughly: from their bases and tips, a blade as wide as 0.7 |b|."""
     a, b, point = rows[:, MIDRIB], rows[:, ACROSS], rows[:, POINT]
-    mean = 0.5 * rows[:, [INDEX["bend"]]] + 0.3 * rows[:, [INDEX["curl"]]]
-    round_ = (rows[:, INDEX["kind"]] == BELL)[:, None]
-    angle = rows[:, [INDEX["rise"]]] - mean
-    wide = np.linalg.norm(b, axis=1, keepdims=True)
-    wide = np.where(round_, 1.4 * (wide + np.linalg.norm(a, axis=1, keepdims=True) * np.cos(angle)), wide)
-    point = point - 1.2 * rows[:, [INDEX["lobes"]]] * a
-    tip = rows[:, POINT] + np.where(round_, np.sin(angle), np.sinc(mean / np.pi)) * a
-    return np.minimum(point, tip - 0.7 * wide).min(0), np.maximum(point, tip + 0.7 * wide).max(0)
+    long, wide = (np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+    mean = 0.5 * rows[:, [BEND]] + 0.3 * rows[:, [CURL]]  # angle by which the chord of the midrib is turned
+    angle, round_ = rows[:, [RISE]] - mean, rows[:, [KIND]] == BELL
+    wide = np.where(round_, 0.98 * (wide + long * np.cos(angle)), 0.7 * wide)
+    tip = point + np.where(round_, np.sin(angle), np.sinc(mean / np.pi)) * a
+    base = point - 1.2 * rows[:, [LOBES]] * a
+    return np.minimum(base, tip - wide).min(0), np.maximum(base, tip + wide).max(0)
 
 
 class Model(NamedTuple):
-    """A bloom turned as it stands in the picture, centered on the origin, of radius 1; where its stem leaves and whither."""
+    """A bloom turned as it stands in the picture, centered on the origin, of radius 1."""
 
     rows: np.ndarray
-    foot: np.ndarray
-    stem: np.ndarray
+    foot: np.ndarray  # (3,) where its stem begins
+    stem: np.ndarray  # (3,) and the direction in which it leaves
 
 
 def _model(rows, rotation):
-    near = np.hypot(rows[:, 1], rows[:, 2]) < 0.12  # the axis
-    base = min(rows[near, 3].min(initial=0.0) + 0.02, -0.06)
+    central = np.hypot(rows[:, X], rows[:, Y]) < 0.12
+    base = min(rows[central, Z].min(initial=0.0) + 0.02, -0.06)  # lowest point on the axis: there the stem begins
     rows = place(rows, np.zeros(3), 1.0, rotation)
     rows[:, BLOOM] = rows[:, BLOOM] >= 0  # stems within a bloom are marked -1
     low, high = _reach(rows[rows[:, BLOOM] > 0])
@@ -155,15 +172,14 @@ def _bud(rng, colors):
 
 
 def _stem(rng, foot, away, up, radius, color):
-    """A stem that leaves `foot` in the direction `away`, bends until it runs down and leaves the picture; (rows, its bend)."""
+    """A stem that leaves `foot` in the direction `away`, turns down and leaves the picture: rows, point where it runs down."""
     down = -up + rng.normal(0, 0.08, 3) * [1, 0.3, 1]
     down /= np.linalg.norm(down)
     away = away / np.linalg.norm(away)
-    angle = np.arccos(np.clip(away @ down, -1, 1))
-    if angle > 2.6:  # a hook over a hanging bloom: to one side
+    if np.arccos(np.clip(away @ down, -1, 1)) > 2.6:  # a hook over a hanging bloom: to one side
         down = down + [rng.choice([-0.5, 0.5]), 0, 0]
-        angle = np.arccos(np.clip(away @ down / np.linalg.norm(down), -1, 1))
         down /= np.linalg.norm(down)
+    angle = np.arccos(np.clip(away @ down, -1, 1))
     side = down - (down @ away) * away
     side /= np.linalg.norm(side) + 1e-9
     turn = radius * rng.uniform(0.3, 0.6)
@@ -174,8 +190,9 @@ def _stem(rng, foot, away, up, radius, color):
     for start, a, bend in ((foot, away * turn * max(angle, 0.05), angle), (end, down * 1.6, 0.0)):
         b = cross(-side, a)
         b *= thick / (np.linalg.norm(b) + 1e-9)
-        place = zip(("x", "y", "z", "ax", "ay", "az", "bx", "by", "bz"), (*start, *a, *b), strict=True)
-        rows.append(surfaces(1, **dict(place), bend=bend, **look))
+        row = surfaces(1, bend=bend, **look)
+        row[:, POINT], row[:, MIDRIB], row[:, ACROSS] = start, a, b
+        rows.append(row)
     return np.concatenate(rows), end
 
 

@@ -22,7 +22,7 @@ class Setting(NamedTuple):
     occluded: float  # a blurred leaf in front of everything
     exposure: float  # standard deviation of the logarithm of the exposure
     neighbors: float = 0.6  # blurred blooms of the same species behind
-    strangers: float = 0.6  # blooms of other species at the edges of the picture, as in a mixed border
+    strangers: float = 0.85  # blooms of other species at the edges of the picture, as in a mixed border
 
 
 # As people photograph a flower that they want to name: mostly one bloom, in good light.
