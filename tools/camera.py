@@ -8,7 +8,7 @@ import numpy as np
 from tools.shading import NOISE, noise, ramp
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(parallel=True)
 def _fill(canvas, colors, horizon, clouds, tile):
     size = canvas.shape[1]
     for picture in numba.prange(canvas.shape[0]):

@@ -179,7 +179,7 @@ def _layer(rows, samples, lights, softness, tile, out):
     _shade_all(rows, tables, samples, origin, sunward, seen, lit, lights, softness, tile, out)
 
 
-@numba.njit(parallel=True, cache=True)
+@numba.njit(parallel=True)  # not cached: numba would miss changes in the files of the functions that it calls
 def _layers(rows, starts, samples, light, sun, sky, ground, softness, tile, out):
     for picture in numba.prange(out.shape[0]):
         some = rows[starts[picture] : starts[picture + 1]]
