@@ -6,7 +6,6 @@ and write down the better one of each pair; `--answers FILE` (lines such as "17 
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from helpers.base import UserError, run_command
 from helpers.images import image_files
-from tools.naming_quiz import read_answers
+from tools.naming_quiz import read_answers, write_sheets
 
 COLUMNS, ROWS, GAP = 3, 5, 24
 
@@ -58,15 +57,6 @@ def score(chosen: list[tuple[str, bool]], answers: dict[int, str]) -> list[str]:
     return [*lines, f"new preferred in {len(chosen) - len(lines)} of {len(chosen)}"]
 
 
-def write_sheets(chosen: list[tuple[str, bool]], old: Path, new: Path, size: int, out: Path) -> None:
-    """Write sheet_1.png, ... and key.json to the folder `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    for i, page in enumerate(sheets(chosen, old, new, size), 1):
-        page.save(out / f"sheet_{i}.png")
-    key = {i: f"{'a' if new_first else 'b'} is new: {name}" for i, (name, new_first) in enumerate(chosen, 1)}
-    (out / "key.json").write_text(json.dumps(key, indent=1), encoding="utf-8")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.blind_pairs", description="Draw or grade blind pairs of images.")
@@ -84,7 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.answers:
             print("\n".join(score(chosen, read_answers(options.answers))))
         else:
-            write_sheets(chosen, options.old, options.new, options.size, options.out)
+            key = [f"{'a' if new_first else 'b'} is new: {name}" for name, new_first in chosen]
+            write_sheets(sheets(chosen, options.old, options.new, options.size), key, options.out)
 
     return run_command(command)
 

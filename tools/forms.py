@@ -205,18 +205,17 @@ def trumpet(
         leaf = outline("lanceolate") | paint(green) | {"cup": 0.8}
         rows.append(petals(angle, 75 * DEG, 0.45 * tube + 0.1, 0.1, radius=0.5 * tube_width, height=-tube, **leaf))
     rows = np.concatenate(rows + [CENTERS[kind](rng, colors, **options) for kind, options in center])
-    return place(rows, [0, 0, 0], rotation=_spin(rng.uniform(0, 6)))
+    return place(rows, [0, 0, 0], rotation=spin(rng.uniform(0, 6)))
 
 
-def _spin(angle):
+def spin(angle):
     """Rotation (3, 3) around the z axis."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
 def urn(
-    rng, colors, *, length=1.5, radius=0.1, rise=35, bend=-1.1, curl=1.4, lobes=5, depth=0.2, pointed=True, clapper=None,
-    calyx=True, **marks,
+    rng, colors, *, length=1.5, radius=0.1, rise=35, bend=-1.1, curl=1.4, lobes=5, depth=0.2, pointed=True, calyx=True, **marks,
 ):  # fmt: skip
     """A bell, urn or goblet of joined petals: canterbury bells, fritillary, grape hyacinth, foxglove.
 
@@ -226,12 +225,10 @@ def urn(
     look = outline("tube") | paint(shades(rng, main, 1), tip, base, mark)
     look |= {"fringe": depth, "teeth": lobes, "scallop": 0 if pointed else 1, "through": 0.6, "streak": 0.1, "phase": 0.5}
     rows = [bell(radius, length, rise * DEG, bend=bend, curl=curl, **(look | marks))]
-    if clapper:
-        rows.append(tubes([0, 0, 0.1], [0, 0, 0.75 * length], 0.05, rgb(clapper), **outline("club")))
     if calyx:
         leaf = outline("lanceolate") | paint(shades(rng, rgb("6f9a4c"), 5)) | {"cup": 0.6}
         rows.append(petals(np.arange(5) * 1.256, (rise + 8) * DEG, 0.42, 0.12, radius=0.8 * radius, height=-0.04, **leaf))
-    return place(np.concatenate(rows), [0, 0, -0.4 * length], rotation=_spin(rng.uniform(0, 6)))
+    return place(np.concatenate(rows), [0, 0, -0.4 * length], rotation=spin(rng.uniform(0, 6)))
 
 
 # ---- centers -------------------------------------------------------------------------------------------------------
@@ -491,7 +488,7 @@ def arum(rng, colors, *, spadix="f4c828"):
     look |= paint(colors[0], colors[1], rgb("b8cc80")) | {"base_reach": 0.35, "tip_reach": 0.3}
     bract = bell(0.1, 2.2, 84 * DEG, height=-0.9, bend=rng.uniform(0.35, 0.5), curl=rng.uniform(1.3, 1.8), **look)
     rod = tubes([0, 0, -0.8], [0.1, 0, 0.45], 0.085, rgb(spadix), **_rod(spadix))
-    return place(np.concatenate([bract, rod]), [0, 0, 0], rotation=_spin(np.pi / 2 + rng.normal(0, 0.8)))
+    return place(np.concatenate([bract, rod]), [0, 0, 0], rotation=spin(np.pi / 2 + rng.normal(0, 0.8)))
 
 
 def brush(
@@ -596,7 +593,7 @@ def bird(rng, colors, **_):
         )
     )
     turn = rng.choice([0, np.pi]) + rng.normal(0, 0.35)
-    return place(place(np.concatenate(rows), [0.72, 0, 0]), [0, 0, 0], rotation=_spin(turn))
+    return place(place(np.concatenate(rows), [0.72, 0, 0]), [0, 0, 0], rotation=spin(turn))
 
 
 def tuft(rng, colors, *, n=55, length=0.9, thin=0.03, spread=100, flowers=4, flower_color="9a70c0"):

@@ -73,13 +73,12 @@ def score(rows: list[dict], given: dict[int, str]) -> list[str]:
     return [*lines, f"{len(rows) - len(lines)} of {len(rows)} correct"]
 
 
-def write_quiz(rows: list[dict], seed: int, size: int, out: Path) -> None:
-    """Write sheet_1.png, ... and key.json to the folder `out`."""
+def write_sheets(pages: list[Image.Image], key: list[str], out: Path) -> None:
+    """Write sheet_1.png, ... and key.json, which numbers the lines of `key` from 1, to the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    for i, page in enumerate(sheets(rows, seed, size), 1):
+    for i, page in enumerate(pages, 1):
         page.save(out / f"sheet_{i}.png")
-    key = {i: f"{correct_letter(row)} {SPECIES[row['number']].name}" for i, row in enumerate(rows, 1)}
-    (out / "key.json").write_text(json.dumps(key, indent=1), encoding="utf-8")
+    (out / "key.json").write_text(json.dumps(dict(enumerate(key, 1)), indent=1), encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,7 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.answers:
             print("\n".join(score(rows, read_answers(options.answers))))
         else:
-            write_quiz(rows, options.seed, options.size, options.out)
+            key = [f"{correct_letter(row)} {SPECIES[row['number']].name}" for row in rows]
+            write_sheets(sheets(rows, options.seed, options.size), key, options.out)
 
     return run_command(command)
 

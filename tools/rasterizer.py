@@ -15,7 +15,7 @@ import math
 import numba
 import numpy as np
 
-from tools.shading import NOISE, albedo, openness, sample_angle, shade, sunlight
+from tools.shading import NOISE, albedo, ambient_occlusion, sample_angle, shade, sunlight
 from tools.surfaces import AX, BLOOM, BX, KIND, LOBES, TUBE, X, Y, Z
 from tools.tessellation import (
     MOST_S,
@@ -29,7 +29,7 @@ from tools.tessellation import (
     tessellate,
     vertex_normals,
     within_outline,
-)  # fmt: skip
+)
 
 LAMP_VIEW = 1.7  # width of what the shadow map covers, in picture widths
 
@@ -153,7 +153,7 @@ def _shade_all(rows, tables, samples, origin, sunward, seen, lit, lights, softne
             at += side * normal
             angle = sample_angle(v, u)
             sunlight(rows, at, origin, sunward, LAMP_VIEW, softness, angle, taps, lit[0], lit[1], sunlit)
-            open_ = openness(depth, v, u, normal, angle, taps + 2)
+            open_ = ambient_occlusion(depth, v, u, normal, angle, taps + 2)
             albedo(row, tables[k], where[v, u, 0], where[v, u, 1], back, tile, color)
             shade(row, color, normal, back, sunlit, open_, light, sun, sky, ground, shaded)
             pixel = out[v // samples, u // samples]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tools.camera import develop, disc_blur, fill
-from tools.forms import DEG, FORMS, balls, outline, paint, petals, pick, rgb, shades
+from tools.forms import DEG, FORMS, balls, outline, paint, petals, pick, rgb, shades, spin
 from tools.gardens import background, foliage, leaf_mass, pick_ground
 from tools.rasterizer import rasterize
 from tools.species import SPECIES, Species, pick_colors
@@ -31,7 +31,7 @@ from tools.surfaces import (
     look_at,
     place,
     surfaces,
-)  # fmt: skip
+)
 
 UPRIGHT = ("spike", "cone", "plume", "bird", "arum")  # forms that stand along the direction of growth
 ROSETTE = ("linear", "sword", "obovate", "pad")  # leaves that rise from the ground
@@ -108,9 +108,7 @@ def _facing(rng, species, view):
 
 def _spun(rng, facing, spread):
     """A rotation (3, 3) that turns z to `facing`, with a random turn around it."""
-    roll = rng.normal(0, spread)
-    c, s = np.cos(roll), np.sin(roll)
-    return look_at(facing) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    return look_at(facing) @ spin(rng.normal(0, spread))
 
 
 def _reach(rows):

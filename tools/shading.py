@@ -38,7 +38,7 @@ from tools.surfaces import (
     TIP_RED,
     VEIN,
     VEINS,
-)  # fmt: skip
+)
 from tools.tessellation import half_width
 
 
@@ -150,7 +150,7 @@ def sunlight(rows, at, origin, axes, view, blur, turn, taps, depth, which, light
 
 
 @numba.njit
-def openness(depth, v, u, normal, turn, taps):
+def ambient_occlusion(depth, v, u, normal, turn, taps):
     """Ambient obscurance: 1 in the open, towards 0 in corners."""
     size = depth.shape[0]
     dark, z = 0.0, depth[v, u]

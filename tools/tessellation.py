@@ -36,7 +36,7 @@ from tools.surfaces import (
     WAVE,
     WAVES,
     X,
-)  # fmt: skip
+)
 
 MOST_T, MOST_S = 18, 34  # vertices of the largest grid
 TABLE = 32  # entries of an outline's table
