@@ -37,22 +37,22 @@ from helpers.training import run_epoch
 matplotlib.use("Agg")
 
 
-def usual(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
+def usual(root: Path, weights: str, seed: int, size: int) -> list[tuple[float, float]]:
     """[(seconds since the start, validation accuracy)], one after every epoch."""
     start = time.perf_counter()
-    return [(time.perf_counter() - start, accuracy) for accuracy in usual_recipe(root, weights, seed)]
+    return [(time.perf_counter() - start, accuracy) for accuracy in usual_recipe(root, weights, seed, size)]
 
 
-def ours(root: Path, weights: str, seed: int, **epochs: int) -> list[tuple[float, float]]:
+def ours(root: Path, weights: str, seed: int, size: int, **epochs: int) -> list[tuple[float, float]]:
     with tempfile.TemporaryDirectory() as folder:
-        metrics = train(Recipe(weights=weights, seed=seed, **epochs), root, Path(folder) / "run")
+        metrics = train(Recipe(weights=weights, seed=seed, image_size=size, **epochs), root, Path(folder) / "run")
         with open(Path(folder) / "run" / "history.csv", newline="") as file:
             rows = list(csv.DictReader(file))
     ends = itertools.accumulate((float(row["seconds"]) for row in rows), initial=metrics["load_seconds"])
     return list(zip(list(ends)[1:], (float(row["valid_accuracy"]) for row in rows), strict=True))
 
 
-def fastai(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
+def fastai(root: Path, weights: str, seed: int, size: int) -> list[tuple[float, float]]:
     from fastai.vision.all import (
         Callback,
         CrossEntropyLossFlat,
@@ -76,8 +76,8 @@ def fastai(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
         def after_epoch(self):
             curve.append((time.perf_counter() - start, float(self.learn.recorder.values[-1][-1])))
 
-    transforms = [*aug_transforms(size=64), Normalize.from_stats(*imagenet_stats)]
-    loaders = ImageDataLoaders.from_folder(root, valid="valid", item_tfms=Resize(96), batch_tfms=transforms, bs=128)
+    transforms = [*aug_transforms(size=size), Normalize.from_stats(*imagenet_stats)]
+    loaders = ImageDataLoaders.from_folder(root, valid="valid", item_tfms=Resize(size * 3 // 2), batch_tfms=transforms, bs=128)
     learner = vision_learner(loaders, models.resnet18, metrics=accuracy, pretrained=False, loss_func=CrossEntropyLossFlat())
     backbone = initialize_model("resnet18", 2, True, weights)
     for theirs, own in zip(learner.model[0], list(backbone.children())[:8], strict=True):
@@ -91,24 +91,25 @@ def fastai(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
     return curve
 
 
-def head_only(root: Path, weights: str, seed: int) -> list[tuple[float, float]]:
+def head_only(root: Path, weights: str, seed: int, size: int) -> list[tuple[float, float]]:
     """As many epochs of the head as in the usual recipe, on precomputed features."""
-    return ours(root, weights, seed, head_epochs=HEAD_EPOCHS, full_epochs=0)
+    return ours(root, weights, seed, size, head_epochs=HEAD_EPOCHS, full_epochs=0)
 
 
 RECIPES = {"usual recipe": usual, "fastai": fastai, "helpers.train": ours, "head only": head_only}
 
 
-def run_alone(name: str, root: Path, weights: str, seed: int) -> dict:
+def run_alone(name: str, root: Path, weights: str, seed: int, size: int) -> dict:
     """One run in its own process: its curve and its peak memory in MB."""
-    line = [sys.executable, "-m", "benchmarks.time_to_accuracy", "--data", root, "--weights", weights, "--one", name, str(seed)]
+    line = [sys.executable, "-m", "benchmarks.time_to_accuracy", "--data", root, "--weights", weights, "--image-size", size]
+    line += ["--one", name, seed]
     result = subprocess.run(list(map(str, line)), capture_output=True, text=True, check=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def one(name: str, root: Path, weights: str, seed: int) -> None:
+def one(name: str, root: Path, weights: str, seed: int, size: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
-        curve = RECIPES[name](root, weights, seed)
+        curve = RECIPES[name](root, weights, seed, size)
     print(json.dumps({"curve": curve, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
@@ -141,10 +142,10 @@ def report_head(runs: dict[str, list[dict]]) -> None:
     print(f"{label}: {mean_min_max(ratios, 1)} times the seconds")
 
 
-def throughput(root: Path, weights: str) -> dict[str, float]:
+def throughput(root: Path, weights: str, size: int) -> dict[str, float]:
     """Images per second of one epoch of all layers in `helpers.train`: the loader alone, the step on one batch, both."""
     device = pick_device()
-    recipe = pick_precision(Recipe(weights=weights), device, {})
+    recipe = pick_precision(Recipe(weights=weights, image_size=size), device, {})
     images, data = load_images(recipe, root, skip_unreadable=False)
     batches = make_loaders(images, recipe, device)["train"]
     run = build_run(recipe, data, len(batches), device)
@@ -185,14 +186,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.time_to_accuracy", description="Seconds to an accuracy.")
     parser.add_argument("--data", type=Path, help="default: FLOWER_DATA or the bundled flowers")
     parser.add_argument("--weights", default="flora")
+    parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--plot", type=Path, help="draw the curves into this file")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # recipe and seed, for run_alone
     options = parser.parse_args()
     root = options.data or data_dir()
     if options.one:
-        one(options.one[0], root, options.weights, int(options.one[1]))
+        one(options.one[0], root, options.weights, int(options.one[1]), options.image_size)
         return
+    setting = root, options.weights
     names = ["usual recipe", "fastai", "helpers.train"]
     if importlib.util.find_spec("fastai") is None:
         print("without fastai: it is not installed (pip install fastai)")
@@ -201,12 +204,14 @@ def main() -> None:
     runs = {name: [] for name in names}
     for seed in range(options.seeds):
         for name in names:
-            runs[name].append(run_alone(name, root, options.weights, seed))
+            runs[name].append(run_alone(name, *setting, seed, options.image_size))
             seconds, accuracy = runs[name][-1]["curve"][-1][0], max(a for _, a in runs[name][-1]["curve"])
             print(f"seed {seed}, {name}: {seconds:.1f} s, best {100 * accuracy:.1f} %", flush=True)
     report(runs)
-    report_head(runs | {"head only": [run_alone("head only", root, options.weights, seed) for seed in range(options.seeds)]})
-    for part, speed in throughput(root, options.weights).items():
+    report_head(
+        runs | {"head only": [run_alone("head only", *setting, seed, options.image_size) for seed in range(options.seeds)]}
+    )
+    for part, speed in throughput(*setting, options.image_size).items():
         print(f"{part:13} {speed:6.0f} images per second")
     if options.plot:
         draw(runs, options.plot)

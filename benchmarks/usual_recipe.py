@@ -1,4 +1,4 @@
-"""The usual tutorial recipe, the baseline of time_to_accuracy.
+"""The usual tutorial recipe, the baseline of time_to_accuracy and recipes.
 
 ImageFolder with PIL transforms, float32, 20 epochs of the head with Adam at 1e-2, then 10 epochs of all layers with Adam
 at 1e-3, each with StepLR.
@@ -20,19 +20,19 @@ from helpers.models import initialize_model, set_parameter_requires_grad
 HEAD_EPOCHS, FULL_EPOCHS = 20, 10
 
 
-def usual_loaders(root: Path) -> dict[str, DataLoader]:
-    """Training images resized to 96 and cropped to 64 pixels, validation images resized to 64 x 64; batches of 128."""
+def usual_loaders(root: Path, size: int) -> dict[str, DataLoader]:
+    """Training images resized to 1.5 times the size and cropped, validation images resized; batches of 128."""
     to_tensor = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
     augment = [
-        v2.Resize([96, 96]),
+        v2.Resize([size * 3 // 2, size * 3 // 2]),
         v2.RandomRotation(45),
-        v2.CenterCrop(64),
+        v2.CenterCrop(size),
         v2.RandomHorizontalFlip(0.5),
         v2.RandomVerticalFlip(0.5),
         v2.ColorJitter(0.2, 0.1, 0.1, 0.1),
         v2.RandomGrayscale(0.025),
     ]
-    transforms = {"train": v2.Compose(augment + to_tensor), "valid": v2.Compose([v2.Resize([64, 64]), *to_tensor])}
+    transforms = {"train": v2.Compose(augment + to_tensor), "valid": v2.Compose([v2.Resize([size, size]), *to_tensor])}
     return {
         split: DataLoader(FlowerFolder(root / split, transforms[split]), batch_size=128, shuffle=split == "train")
         for split in ("train", "valid")
@@ -54,10 +54,10 @@ def usual_epoch(model: nn.Module, loader: DataLoader, optimizer: torch.optim.Opt
     return correct / len(loader.dataset)
 
 
-def usual_recipe(root: Path, weights: str, seed: int) -> Iterator[float]:
-    """The usual 20 + 10 epochs; yields the validation accuracy in [0, 1] after each one."""
+def usual_recipe(root: Path, weights: str, seed: int, size: int) -> Iterator[float]:
+    """The usual 20 + 10 epochs at size x size pixels; yields the validation accuracy in [0, 1] after each one."""
     torch.manual_seed(seed)
-    loaders = usual_loaders(root)
+    loaders = usual_loaders(root, size)
     model = initialize_model("resnet18", len(loaders["train"].dataset.classes), feature_extract=True, weights=weights)
     for frozen, lr, step, epochs in ((True, 1e-2, 10, HEAD_EPOCHS), (False, 1e-3, 7, FULL_EPOCHS)):
         if not frozen:

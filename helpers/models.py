@@ -17,7 +17,7 @@ from helpers.base import PROJECT, UserError
 from helpers.checkpoints import load_checkpoint
 from helpers.recipe import default_weights
 
-WEIGHTS_FILE = PROJECT / "helpers" / "weights" / "flora_resnet18.safetensors"
+BUNDLED = ("resnet18",)  # architectures whose weights, flora, come with the course
 
 MODELS = {
     name: getattr(models, name)
@@ -74,7 +74,7 @@ def set_parameter_requires_grad(model: nn.Module, feature_extracting: bool) -> N
 def load_backbone(model: nn.Module, weights: str, model_name: str = "resnet18") -> None:
     """Load everything but the head.
 
-    weights: flora (the bundled ResNet18), imagenet (torchvision's file for `model_name`), none (leave the random weights)
+    weights: flora (the bundled file for `model_name`), imagenet (torchvision's file for it), none (leave the random weights)
     or a path. Raises UserError if the weights are unavailable or belong to another network.
     """
     if weights == "none":
@@ -84,7 +84,7 @@ def load_backbone(model: nn.Module, weights: str, model_name: str = "resnet18") 
         if hasattr(model, "transform_input"):
             model.transform_input = True  # type: ignore[assignment]  # Inception's weights expect inputs from -1 to 1
     else:
-        state = _read_state(WEIGHTS_FILE if weights == "flora" else Path(weights).expanduser())
+        state = _read_state(_flora_of(model_name) if weights == "flora" else Path(weights).expanduser())
     heads = tuple(f"{path}." for path in head_paths(model))
     state = {name: value for name, value in state.items() if not name.startswith(heads)}
     expected = {name: value.shape for name, value in model.state_dict().items() if not name.startswith(heads)}
@@ -94,6 +94,20 @@ def load_backbone(model: nn.Module, weights: str, model_name: str = "resnet18") 
             "use weights of the same architecture, imagenet or none."
         )
     model.load_state_dict(state, strict=False)  # converts half precision to the model's float32
+
+
+def weights_file(model_name: str) -> Path:
+    """Where the bundled weights of an architecture are."""
+    return PROJECT / "helpers" / "weights" / f"flora_{model_name}.safetensors"
+
+
+def _flora_of(model_name: str) -> Path:
+    if model_name not in BUNDLED:
+        raise UserError(
+            f"There are no bundled weights for {model_name}, only for {' and '.join(BUNDLED)}: "
+            "choose one of these, or set FLOWER_WEIGHTS to imagenet, none or a file."
+        )
+    return weights_file(model_name)
 
 
 def _imagenet_state(model_name: str) -> dict[str, Tensor]:

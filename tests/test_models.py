@@ -19,8 +19,8 @@ from torchvision.models import densenet121, inception_v3, resnet18, resnet34
 
 from helpers.base import UserError
 from helpers.models import (
+    BUNDLED,
     MODELS,
-    WEIGHTS_FILE,
     count_parameters,
     head_paths,
     initialize_model,
@@ -30,6 +30,7 @@ from helpers.models import (
     set_parameter_requires_grad,
     split_head,
     train_mode,
+    weights_file,
 )
 from helpers.recipe import default_weights
 from helpers.speed import Im2colConv2d, use_im2col
@@ -156,8 +157,9 @@ def test_weights_come_from_the_environment_unless_they_are_given(monkeypatch, ba
 
 def assert_holds(model, tensors):
     """Everything but the head equals the given tensors, in float32."""
-    state = {name: value for name, value in model.state_dict().items() if not name.startswith("fc.")}
-    tensors = {name: value for name, value in tensors.items() if not name.startswith("fc.")}
+    heads = tuple(f"{path}." for path in head_paths(model))
+    state = {name: value for name, value in model.state_dict().items() if not name.startswith(heads)}
+    tensors = {name: value for name, value in tensors.items() if not name.startswith(heads)}
     assert state.keys() == tensors.keys()
     for name, value in state.items():
         assert torch.equal(value, tensors[name].to(value.dtype)), name
@@ -168,14 +170,16 @@ def test_a_safetensors_file_fills_everything_but_the_head(backbone_file):
     assert_holds(initialize_model("resnet18", 7, True, weights=str(backbone_file)), load_file(backbone_file))
 
 
-def test_the_bundled_backbone_is_loaded():
-    tensors = load_file(WEIGHTS_FILE)
-    model = initialize_model("resnet18", 102, True, weights="flora")
+@pytest.mark.parametrize("name", BUNDLED)
+def test_the_bundled_backbone_is_loaded(name):
+    tensors = load_file(weights_file(name))
+    model = initialize_model(name, 102, True, weights="flora")
     assert_holds(model, tensors)
-    random = initialize_model("resnet18", 102, True, weights="none")
-    assert not torch.equal(model.conv1.weight, random.conv1.weight)
-    assert (tensors["bn1.running_mean"] != 0).any()  # statistics of pictures, not of a fresh network
-    assert not any(name.startswith("fc.") for name in tensors)
+    random = initialize_model(name, 102, True, weights="none")
+    filters, means = next(k for k in tensors if k.endswith("weight")), next(k for k in tensors if k.endswith("running_mean"))
+    assert not torch.equal(model.get_parameter(filters), random.get_parameter(filters))
+    assert (tensors[means] != 0).any()  # statistics of pictures, not of a fresh network
+    assert not any(key.startswith(tuple(head_paths(model))) for key in tensors)
     model.eval()
     assert model(images()).isfinite().all()
 
@@ -364,8 +368,8 @@ def test_inception_with_its_imagenet_weights_converts_their_values(monkeypatch):
     assert not initialize_model("inception_v3", 5, True, weights="none").transform_input
 
 
-def test_the_bundled_weights_do_not_pass_for_those_of_another_model():
-    with pytest.raises(UserError, match="do not match") as error:
+def test_there_are_bundled_weights_for_few_architectures_only():
+    with pytest.raises(UserError, match="no bundled weights for resnet34, only for resnet18") as error:
         initialize_model("resnet34", 5, True, weights="flora")
     assert is_one_sentence(str(error.value))
 

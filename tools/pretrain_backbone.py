@@ -30,7 +30,7 @@ from helpers.augment import AugmentConfig, augment_batch
 from helpers.base import run_command, write_atomically
 from helpers.checkpoints import load_checkpoint, save_checkpoint
 from helpers.data import IMAGENET_MEAN, IMAGENET_STD
-from helpers.models import WEIGHTS_FILE
+from helpers.models import weights_file
 from helpers.speed import pick_device
 from tools.scene import draw
 from tools.species import PORTRAITS
@@ -135,11 +135,11 @@ def train_epoch(model, optimizer, scheduler, cycle, species, batch_size, image_s
     return total / len(batches)
 
 
-def save_backbone(model: nn.Module, path: Path) -> None:
+def save_backbone(model: nn.Module, path: Path, architecture: str = "resnet18") -> None:
     """Write the network without its head as half-precision safetensors."""
     tensors = {k: v.detach().cpu() for k, v in model.state_dict().items() if not k.startswith("fc.")}
     tensors = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in tensors.items()}
-    facts = {"architecture": "resnet18", "mean": json.dumps(IMAGENET_MEAN), "std": json.dumps(IMAGENET_STD)}
+    facts = {"architecture": architecture, "mean": json.dumps(IMAGENET_MEAN), "std": json.dumps(IMAGENET_STD)}
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=facts))
 
 
@@ -200,7 +200,7 @@ def pretrain(args: argparse.Namespace, after_epoch: Callable[[int, int], None] |
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for drawn images and the checkpoint (about 2 GB)")
-    parser.add_argument("--output", type=Path, default=WEIGHTS_FILE)
+    parser.add_argument("--output", type=Path, default=weights_file("resnet18"))
     parser.add_argument("--species", type=int, default=800)
     parser.add_argument("--pictures", type=int, default=80, help="of each species")
     parser.add_argument("--portraits", type=int, default=50, help="more of each species, alone and in good light")
