@@ -31,7 +31,7 @@ from helpers.data import data_dir
 from helpers.models import initialize_model
 from helpers.recipe import Recipe
 from helpers.speed import pick_device
-from helpers.train import autocast_dtype, build_run, load_images, make_loaders, pick_precision, train
+from helpers.train import autocast_dtype, build_run, load_images, make_loaders, settle_recipe, train
 from helpers.training import run_epoch
 
 matplotlib.use("Agg")
@@ -145,8 +145,8 @@ def report_head(runs: dict[str, list[dict]]) -> None:
 def throughput(root: Path, weights: str, size: int) -> dict[str, float]:
     """Images per second of one epoch of all layers in `helpers.train`: the loader alone, the step on one batch, both."""
     device = pick_device()
-    recipe = pick_precision(Recipe(weights=weights, image_size=size), device, {})
-    images, data = load_images(recipe, root, skip_unreadable=False)
+    images, data = load_images(Recipe(weights=weights, image_size=size), root, skip_unreadable=False)
+    recipe = settle_recipe(Recipe(weights=weights, image_size=size), data["train_images"], device)
     batches = make_loaders(images, recipe, device)["train"]
     run = build_run(recipe, data, len(batches), device)
     one_batch = next(iter(batches))

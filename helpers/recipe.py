@@ -1,13 +1,16 @@
 """The training recipe: every setting of a run, with the defaults that the course recommends."""
 
 import argparse
+import math
 import os
 import platform
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import metadata
 
 from helpers import __version__
 from helpers.base import UserError
+
+HEAD_STEPS, FULL_STEPS = 300, 90  # at least, if the number of epochs is left open
 
 
 def default_weights() -> str:
@@ -25,6 +28,8 @@ def setting(default, help: str):
 class Recipe:
     """All settings of `helpers.train`. Raises UserError if a value is out of range.
 
+    Where the default is None, `for_images` chooses.
+
     First the head is trained on precomputed features (AdamW with weight decay 1e-2), then all layers are fine-tuned (SGD
     with Nesterov momentum), each with a one-cycle schedule of learning rate and momentum (Smith and Topin 2018). In
     fine-tuning, an exponential moving average (EMA) of the weights is validated and saved: it performs well while the
@@ -33,8 +38,8 @@ class Recipe:
 
     architecture: str = setting("resnet18", "a key of helpers.models.MODELS")
     weights: str = setting(default_weights, "flora (bundled), imagenet, none or a file (default: FLOWER_WEIGHTS or flora)")
-    head_epochs: int = setting(10, "epochs of the head alone")
-    full_epochs: int = setting(6, "fine-tuning epochs (all layers)")
+    head_epochs: int = setting(None, "epochs of the head alone")
+    full_epochs: int = setting(None, "fine-tuning epochs (all layers)")
     head_lr: float = setting(1e-2, "peak learning rate of the head")
     full_lr: float = setting(0.03, "peak learning rate of fine-tuning pretrained weights")
     scratch_lr: float = setting(0.1, "peak learning rate of training from random weights")
@@ -43,14 +48,14 @@ class Recipe:
     ema_decay: float = setting(0.9, "decay per step of the moving average (EMA) of the weights, from 0 (none) to below 1")
     views: int = setting(2, "augmented views of each image whose features train the head")
     image_size: int = setting(64, "pixels, at least 32")
-    batch_size: int = setting(128, "images per step, at least 2")
+    batch_size: int = setting(None, "images per step, at least 2")
     precision: str = setting("auto", "float32, bfloat16, or auto: whichever is measured to be faster")
     seed: int = setting(0, "seed of the random generators")
 
     def __post_init__(self):
         rules = {
-            "head_epochs": (self.head_epochs >= 0, "0 or more"),
-            "full_epochs": (self.full_epochs >= 0 and self.head_epochs + self.full_epochs > 0, "0 or more, and not both 0"),
+            "head_epochs": (self.head_epochs is None or self.head_epochs >= 0, "0 or more"),
+            "full_epochs": (self.full_epochs is None or self.full_epochs >= 0, "0 or more"),
             "head_lr": (self.head_lr > 0, "above 0"),
             "full_lr": (self.full_lr > 0, "above 0"),
             "scratch_lr": (self.scratch_lr > 0, "above 0"),
@@ -59,12 +64,28 @@ class Recipe:
             "ema_decay": (0 <= self.ema_decay < 1, "from 0 to below 1"),
             "views": (self.views >= 1, "1 or more"),
             "image_size": (self.image_size >= 32, "32 or more"),
-            "batch_size": (self.batch_size >= 2, "2 or more"),
+            "batch_size": (self.batch_size is None or self.batch_size >= 2, "2 or more"),
             "precision": (self.precision in ("auto", "float32", "bfloat16"), "auto, float32 or bfloat16"),
         }
         for name, (valid, allowed) in rules.items():
             if not valid:
                 raise UserError(f"{name} is {getattr(self, name)!r}, but it must be {allowed}.")
+        if self.head_epochs == self.full_epochs == 0:
+            raise UserError("head_epochs and full_epochs are 0, but a run has at least one epoch: leave one of them out.")
+
+    def for_images(self, n: int) -> "Recipe":
+        """The recipe for n training images: epochs and batch size that were left open (None) follow from n.
+
+        What counts is the number of steps, so a small set gets smaller batches and more epochs.
+        """
+        batch_size = self.batch_size or min(128, max(16, 2 ** round(math.log2(n / 12))))
+        steps = math.ceil(n / batch_size)  # of an epoch of all layers
+        head_epochs, full_epochs = self.head_epochs, self.full_epochs
+        if head_epochs is None:
+            head_epochs = max(10, math.ceil(HEAD_STEPS / (steps * self.views)))
+        if full_epochs is None:
+            full_epochs = max(6, math.ceil(FULL_STEPS / steps))
+        return replace(self, batch_size=batch_size, head_epochs=head_epochs, full_epochs=full_epochs)
 
     @property
     def peak_lr(self) -> float:
@@ -76,9 +97,10 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """One option for every field of the recipe: --head-epochs for head_epochs."""
     for each in fields(Recipe):
         default = getattr(Recipe(), each.name)
-        suffix = "" if "default" in each.metadata["help"] else f" (default: {default})"
+        shown = "from the number of images" if default is None else default
+        suffix = "" if "default" in each.metadata["help"] else f" (default: {shown})"
         option, text = f"--{each.name.replace('_', '-')}", each.metadata["help"] + suffix
-        parser.add_argument(option, type=type(default), default=default, help=text)
+        parser.add_argument(option, type=int if default is None else type(default), default=default, help=text)
 
 
 def recipe_from(options: argparse.Namespace) -> Recipe:

@@ -104,9 +104,9 @@ def train(
     start, device = time.perf_counter(), pick_device()
     with run_folder(out, resume):
         last = load_last(out) if resume else {}
-        recipe = pick_precision(recipe, device, last)
-        check_recipe(recipe, last, out)
+        recipe = continue_recipe(recipe, last, out)
         images, data = load_images(recipe, root, skip_unreadable)
+        recipe = settle_recipe(recipe, data["train_images"], device)
         loaders = make_loaders(images, recipe, device, *get_rank_and_world_size())
         run = build_run(recipe, data, len(loaders["train"]), device)
         if resume:
@@ -131,9 +131,6 @@ def load_images(recipe: Recipe, root: Path, skip_unreadable: bool) -> tuple[dict
         raise UserError(f"{root / 'train'} contains a single image: training needs at least two.")
     if n_train < world_size:
         raise UserError(f"{n_train} training images are too few for {world_size} processes: start fewer processes.")
-    if recipe.batch_size % world_size:
-        shards = f"Batches of {recipe.batch_size} cannot be split over {world_size} processes"
-        raise UserError(f"{shards}: choose a multiple of {world_size} as --batch-size.")
     summary, classes = split_summary(root, files), images["train"].classes
     print(f"{n_train} training and {n_valid} validation images of {len(classes)} classes in {root} (files {summary['files']})")
     found = summary["train"]["images"] + summary["valid"]["images"]
@@ -150,20 +147,26 @@ def load_last(out: Path) -> dict:
     return last
 
 
-def check_recipe(recipe: Recipe, last: dict, out: Path) -> None:
-    """Raise UserError if the run to resume had another recipe."""
+def continue_recipe(recipe: Recipe, last: dict, out: Path) -> Recipe:
+    """The recipe with what it leaves open taken from the run to resume. Raises UserError if the rest differs from it."""
     for name, value in asdict(recipe).items() if last else ():
-        if last["recipe"].get(name) != value:
-            option = f"--{name.replace('_', '-')} {last['recipe'].get(name)}"
+        before = last["recipe"].get(name)
+        if value in (None, "auto") and isinstance(before, int | str):
+            recipe = replace(recipe, **{name: before})  # type: ignore[arg-type]
+        elif before != value:
+            option = f"--{name.replace('_', '-')} {before}"
             raise UserError(f"The run in {out} was started with {option}: resume it with the same options.")
+    return recipe
 
 
-def pick_precision(recipe: Recipe, device: torch.device, last: dict) -> Recipe:
-    """The recipe with "auto" replaced by the precision of the run to resume, or else by the faster one on this device."""
+def settle_recipe(recipe: Recipe, images: int, device: torch.device) -> Recipe:
+    """The recipe with every value that it leaves open: those that follow from the number of images, and the precision."""
+    recipe, (_, world_size) = recipe.for_images(images), get_rank_and_world_size()
+    if recipe.batch_size % world_size:  # type: ignore[operator]
+        shards = f"Batches of {recipe.batch_size} cannot be split over {world_size} processes"
+        raise UserError(f"{shards}: choose a multiple of {world_size} as --batch-size.")
     if recipe.precision != "auto":
         return recipe
-    if last:
-        return replace(recipe, precision=last["recipe"].get("precision", "float32"))
     fast = broadcast_flag(choose_precision(device) is not None)
     return replace(recipe, precision="bfloat16" if fast else "float32")
 

@@ -255,7 +255,7 @@ def test_an_error_in_all_processes_or_in_one_ends_the_run(data, tmp_path):
     odd, old = start(data, tmp_path / "odd", "--batch-size", "9"), start(data, tmp_path / "old")
     assert wait(odd) == [2, 2]
     message = "error: Batches of 9 cannot be split over 2 processes: choose a multiple of 2 as --batch-size.\n"
-    assert log_of(tmp_path / "odd", 0).read_text() == message
+    assert log_of(tmp_path / "odd", 0).read_text().endswith(message)
     assert not (tmp_path / "odd" / "last.pt").exists()
     statuses = wait(old)
     assert statuses[0] == 2

@@ -8,7 +8,7 @@ from conftest import is_one_sentence
 
 from helpers import train
 from helpers.base import UserError
-from helpers.recipe import Recipe, add_recipe_options, recipe_from, versions
+from helpers.recipe import FULL_STEPS, HEAD_STEPS, Recipe, add_recipe_options, recipe_from, versions
 
 # For every setting with a range: values at its limits, and values outside it.
 RANGES = {
@@ -64,8 +64,28 @@ def test_the_limits_of_every_range_are_accepted():
 
 
 def test_a_run_has_at_least_one_epoch():
-    with pytest.raises(UserError, match="not both 0"):
+    with pytest.raises(UserError, match="at least one epoch"):
         Recipe(head_epochs=0, full_epochs=0)
+
+
+def test_what_is_left_open_follows_from_the_number_of_images():
+    recipes = [Recipe().for_images(n) for n in (2, 30, 360, 1000, 2000, 100_000)]
+    assert [recipe.batch_size for recipe in recipes] == [16, 16, 32, 64, 128, 128]
+    for recipe, n in zip(recipes, (2, 30, 360, 1000, 2000, 100_000), strict=True):
+        steps = -(-n // recipe.batch_size)
+        assert recipe.head_epochs >= 10 and 2 * steps * recipe.head_epochs >= HEAD_STEPS
+        assert recipe.full_epochs >= 6 and steps * recipe.full_epochs >= FULL_STEPS
+    assert (recipes[-1].head_epochs, recipes[-1].full_epochs) == (10, 6)
+    assert recipes[0].head_epochs > recipes[1].head_epochs > recipes[2].head_epochs
+
+
+def test_what_is_given_stays_whatever_the_number_of_images():
+    given = {"head_epochs": 0, "full_epochs": 3, "batch_size": 7}
+    for name, value in given.items():
+        settled = Recipe(**{name: value}).for_images(500)
+        assert getattr(settled, name) == value
+        assert None not in asdict(settled).values()
+    assert Recipe(**given).for_images(500) == Recipe(**given)
 
 
 def test_text_for_a_number_is_refused_by_its_option(tmp_path, capsys):
@@ -90,6 +110,7 @@ def test_the_help_shows_every_default(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for name, default in asdict(Recipe()).items():
         shown = "default: FLOWER_WEIGHTS or flora" if name == "weights" else f"default: {default}"
+        shown = "default: from the number of images" if default is None else shown
         assert shown in text[text.rindex(option(name)) :], name
 
 
