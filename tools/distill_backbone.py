@@ -30,7 +30,7 @@ from helpers.data import normalize_batch
 from helpers.models import initialize_model, split_head, weights_file
 from helpers.speed import choose_precision, pick_device, use_im2col
 from tools.distillation_views import VIEW, draw_views, read_pictures
-from tools.pretrain_backbone import draw_pictures, save_backbone
+from tools.pretrain_backbone import decay_groups, draw_pictures, save_backbone
 
 BATCH = 200  # views that the teachers see at once
 TEMPERATURE = 4.0  # of the logits (Hinton et al. 2015)
@@ -147,11 +147,7 @@ def start_run(args: argparse.Namespace, answers: Answers, device: torch.device) 
     """AdamW with warm-up and cosine decay; biases and norms are not decayed."""
     torch.manual_seed(args.seed)
     student = use_im2col(Student(args.architecture, args.start, answers).to(device, memory_format=torch.channels_last))
-    groups = [
-        {"params": [p for p in student.parameters() if p.ndim > 1], "weight_decay": 0.02},
-        {"params": [p for p in student.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(decay_groups(student, 0.02), lr=args.lr, betas=(0.9, 0.98))
 
     def factor(step: int) -> float:
         return min(1.0, (step + 1) / args.warmup) * (0.5 + 0.5 * math.cos(math.pi * min(step / args.steps, 1.0)))

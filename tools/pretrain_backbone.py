@@ -154,13 +154,17 @@ def plan(args) -> list[Cycle]:
     return cycles
 
 
-def make_optimizer(model: nn.Module, cycle: Cycle, batch_size: int) -> tuple:
-    """SGD and the schedule of one cycle; biases and norms are not decayed."""
-    groups = [
-        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 1e-4},
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """All parameters as two optimizer groups: biases and norms are not decayed."""
+    return [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.SGD(groups, lr=cycle.lr, momentum=0.9, nesterov=True)
+
+
+def make_optimizer(model: nn.Module, cycle: Cycle, batch_size: int) -> tuple:
+    """SGD and the schedule of one cycle; biases and norms are not decayed."""
+    optimizer = torch.optim.SGD(decay_groups(model, 1e-4), lr=cycle.lr, momentum=0.9, nesterov=True)
     steps = len(cycle.sizes) * (len(cycle.pictures) // batch_size)
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, cycle.lr, total_steps=steps, pct_start=0.15)
 
