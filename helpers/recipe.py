@@ -11,6 +11,7 @@ from helpers import __version__
 from helpers.base import UserError
 
 HEAD_STEPS, FULL_STEPS = 300, 90  # at least, if the number of epochs is left open
+LR_PER_IMAGE = 0.06 / 64  # of a batch, if full_lr is left open
 
 
 def default_weights() -> str:
@@ -41,7 +42,7 @@ class Recipe:
     head_epochs: int = setting(None, "epochs of the head alone")
     full_epochs: int = setting(None, "fine-tuning epochs (all layers)")
     head_lr: float = setting(1e-2, "peak learning rate of the head")
-    full_lr: float = setting(0.03, "peak learning rate of fine-tuning pretrained weights")
+    full_lr: float = setting(None, "peak learning rate of fine-tuning pretrained weights")
     scratch_lr: float = setting(0.1, "peak learning rate of training from random weights")
     weight_decay: float = setting(5e-4, "of fine-tuning; biases and norms are not decayed")
     label_smoothing: float = setting(0.1, "of the cross-entropy in fine-tuning, from 0 to below 1")
@@ -57,7 +58,7 @@ class Recipe:
             "head_epochs": (self.head_epochs is None or self.head_epochs >= 0, "0 or more"),
             "full_epochs": (self.full_epochs is None or self.full_epochs >= 0, "0 or more"),
             "head_lr": (self.head_lr > 0, "above 0"),
-            "full_lr": (self.full_lr > 0, "above 0"),
+            "full_lr": (self.full_lr is None or self.full_lr > 0, "above 0"),
             "scratch_lr": (self.scratch_lr > 0, "above 0"),
             "weight_decay": (self.weight_decay >= 0, "0 or more"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "from 0 to below 1"),
@@ -74,18 +75,20 @@ class Recipe:
             raise UserError("head_epochs and full_epochs are 0, but a run has at least one epoch: leave one of them out.")
 
     def for_images(self, n: int) -> "Recipe":
-        """The recipe for n training images: epochs and batch size that were left open (None) follow from n.
+        """The recipe for n training images: batch size, learning rate and epochs that were left open (None) follow from n.
 
-        What counts is the number of steps, so a small set gets smaller batches and more epochs.
+        What counts is the number of steps, so a small set gets smaller batches and more epochs. The learning rate of
+        fine-tuning is proportional to the batch size (Goyal et al. 2017).
         """
-        batch_size = self.batch_size or min(128, max(16, 2 ** round(math.log2(n / 12))))
+        batch_size = self.batch_size or min(64, max(16, 2 ** round(math.log2(n / 12))))
+        full_lr = self.full_lr or LR_PER_IMAGE * batch_size
         steps = math.ceil(n / batch_size)  # of an epoch of all layers
         head_epochs, full_epochs = self.head_epochs, self.full_epochs
         if head_epochs is None:
             head_epochs = max(10, math.ceil(HEAD_STEPS / (steps * self.views)))
         if full_epochs is None:
             full_epochs = max(6, math.ceil(FULL_STEPS / steps))
-        return replace(self, batch_size=batch_size, head_epochs=head_epochs, full_epochs=full_epochs)
+        return replace(self, batch_size=batch_size, full_lr=full_lr, head_epochs=head_epochs, full_epochs=full_epochs)
 
     @property
     def peak_lr(self) -> float:
@@ -100,7 +103,8 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
         shown = "from the number of images" if default is None else default
         suffix = "" if "default" in each.metadata["help"] else f" (default: {shown})"
         option, text = f"--{each.name.replace('_', '-')}", each.metadata["help"] + suffix
-        parser.add_argument(option, type=int if default is None else type(default), default=default, help=text)
+        kind = float if each.name.endswith("_lr") else int if default is None else type(default)
+        parser.add_argument(option, type=kind, default=default, help=text)
 
 
 def recipe_from(options: argparse.Namespace) -> Recipe:

@@ -151,7 +151,7 @@ def continue_recipe(recipe: Recipe, last: dict, out: Path) -> Recipe:
     """The recipe with what it leaves open taken from the run to resume. Raises UserError if the rest differs from it."""
     for name, value in asdict(recipe).items() if last else ():
         before = last["recipe"].get(name)
-        if value in (None, "auto") and isinstance(before, int | str):
+        if value in (None, "auto") and isinstance(before, int | float | str):
             recipe = replace(recipe, **{name: before})  # type: ignore[arg-type]
         elif before != value:
             option = f"--{name.replace('_', '-')} {before}"

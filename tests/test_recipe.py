@@ -70,7 +70,8 @@ def test_a_run_has_at_least_one_epoch():
 
 def test_what_is_left_open_follows_from_the_number_of_images():
     recipes = [Recipe().for_images(n) for n in (2, 30, 360, 1000, 2000, 100_000)]
-    assert [recipe.batch_size for recipe in recipes] == [16, 16, 32, 64, 128, 128]
+    assert [recipe.batch_size for recipe in recipes] == [16, 16, 32, 64, 64, 64]
+    assert [recipe.full_lr for recipe in recipes] == pytest.approx([0.015, 0.015, 0.03, 0.06, 0.06, 0.06])
     for recipe, n in zip(recipes, (2, 30, 360, 1000, 2000, 100_000), strict=True):
         steps = -(-n // recipe.batch_size)
         assert recipe.head_epochs >= 10 and 2 * steps * recipe.head_epochs >= HEAD_STEPS
@@ -80,7 +81,7 @@ def test_what_is_left_open_follows_from_the_number_of_images():
 
 
 def test_what_is_given_stays_whatever_the_number_of_images():
-    given = {"head_epochs": 0, "full_epochs": 3, "batch_size": 7}
+    given = {"head_epochs": 0, "full_epochs": 3, "batch_size": 7, "full_lr": 0.2}
     for name, value in given.items():
         settled = Recipe(**{name: value}).for_images(500)
         assert getattr(settled, name) == value

@@ -281,10 +281,11 @@ def test_the_precision_is_resolved_recorded_and_taken_over_on_resuming(flowers, 
 
 
 def test_what_the_recipe_leaves_open_is_settled_recorded_and_taken_over_on_resuming(flowers, tmp_path):
-    names = ("head_epochs", "full_epochs", "batch_size")
+    names = ("head_epochs", "full_epochs", "batch_size", "full_lr")
     open_ = replace(RECIPE, **dict.fromkeys(names))
     metrics = train.train(replace(open_, full_epochs=2), flowers, tmp_path / "run")
-    assert [metrics[name] for name in names] == [open_.for_images(36).head_epochs, 2, open_.for_images(36).batch_size]
+    settled = replace(open_, full_epochs=2).for_images(36)
+    assert [metrics[name] for name in names] == [getattr(settled, name) for name in names]
     again = train.train(open_, flowers, tmp_path / "run", resume=True)
     assert [again[name] for name in names] == [metrics[name] for name in names]
 
