@@ -1,3 +1,3 @@
 """The code that the notebooks share, and the command line."""
 
-__version__ = "1.2.0"
+__version__ = "1.3.0"

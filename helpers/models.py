@@ -17,7 +17,7 @@ from helpers.base import PROJECT, UserError
 from helpers.checkpoints import load_checkpoint
 from helpers.recipe import default_weights
 
-BUNDLED = ("resnet18",)  # architectures whose weights, flora, come with the course
+BUNDLED = ("resnet18", "mobilenet_v3_small")  # architectures whose weights, flora, come with the course
 
 MODELS = {
     name: getattr(models, name)

@@ -369,7 +369,7 @@ def test_inception_with_its_imagenet_weights_converts_their_values(monkeypatch):
 
 
 def test_there_are_bundled_weights_for_few_architectures_only():
-    with pytest.raises(UserError, match="no bundled weights for resnet34, only for resnet18") as error:
+    with pytest.raises(UserError, match="no bundled weights for resnet34, only for resnet18 and mobilenet_v3_small") as error:
         initialize_model("resnet34", 5, True, weights="flora")
     assert is_one_sentence(str(error.value))
 
