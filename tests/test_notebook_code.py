@@ -80,13 +80,6 @@ def test_the_temperature_that_was_put_in_is_found(evaluation, temperature):
     assert evaluation["best_temperature"](honest * temperature, labels) == pytest.approx(temperature, rel=0.06)
 
 
-def test_confused_pairs_are_counted_in_both_directions(evaluation):
-    evaluation["everything"] = np.arange(4)
-    true, guess = [0, 1, 1, 2, 2, 3, 3], [1, 0, 0, 3, 2, 3, 3]
-    assert evaluation["confused_pairs"](true, guess) == [(0, 1, 3), (2, 3, 1)]
-    assert evaluation["confused_pairs"](true, true) == []
-
-
 def test_grad_cam_shows_the_place_that_the_score_depends_on(evaluation):
     class Corner(nn.Module):
         """Scores what its only layer sees in the upper left quarter."""

@@ -17,12 +17,19 @@ def figures_stay(monkeypatch):
     plt.close("all")
 
 
-@pytest.mark.parametrize(("losses", "top"), [([5.0, 2.0], 7.0), ([2.0, float("nan")], 2.8), ([float("nan")], 1.4)])
-def test_the_losses_are_drawn_even_if_one_is_not_a_number(losses, top):
-    rows = [dict(train_loss=loss, valid_loss=loss, train_accuracy=0.5, valid_accuracy=0.5) for loss in losses]
-    plot_history({"run": rows})
-    left = plt.gcf().axes[0]
-    assert left.get_ylim() == (0, pytest.approx(top))
+def history(*losses):
+    return [dict(train_loss=loss, valid_loss=loss, train_accuracy=0.5, valid_accuracy=1.0) for loss in losses]
+
+
+@pytest.mark.parametrize("losses", [(5.0, 2.0), (50000.0, 2.0), (2.0, float("nan"), 0.001), (float("nan"),)])
+def test_every_finite_loss_is_inside_the_figure(losses):
+    plot_history({"first": history(3.0, 2.5), "second": history(*losses)})
+    loss, accuracy = plt.gcf().axes
+    low, high = loss.get_ylim()
+    assert low < min(value for value in (*losses, 2.5) if value == value)
+    assert high > max(value for value in (*losses, 3.0) if value == value)
+    assert accuracy.get_ylim()[1] > 1
+    assert all(tick == round(tick) for tick in loss.get_xticks())
 
 
 def test_a_grid_shows_every_image_with_its_title():
@@ -30,6 +37,12 @@ def test_a_grid_shows_every_image_with_its_title():
     shown = [axis for axis in plt.gcf().axes if axis.images]
     assert [axis.get_title() for axis in shown] == list("abcde")
     assert [axis.images[0].get_array()[0, 0, 0] for axis in shown] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_long_titles_are_wrapped():
+    show_images([np.zeros((4, 4, 3))], ["hard-leaved pocket orchid, called prince of wales feathers"], size=1.5)
+    lines = plt.gcf().axes[0].get_title().splitlines()
+    assert len(lines) > 1 and max(map(len, lines)) <= 17
 
 
 def test_right_and_wrong_predictions_differ_not_only_in_color():

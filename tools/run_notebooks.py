@@ -26,8 +26,10 @@ def shrink_pictures(notebook: nbformat.NotebookNode, min_size: int = 100_000) ->
         for output in cell.get("outputs", []):
             png = output.get("data", {}).get("image/png", "")
             if len(png) >= min_size:
-                stream = io.BytesIO()
-                Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").save(stream, "JPEG", quality=85)
+                stream, picture = io.BytesIO(), Image.open(io.BytesIO(base64.b64decode(png)))
+                if getattr(picture, "is_animated", False):
+                    continue
+                picture.convert("RGB").save(stream, "JPEG", quality=85)
                 del output.data["image/png"]
                 output.data["image/jpeg"] = base64.b64encode(stream.getvalue()).decode()
 

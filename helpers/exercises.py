@@ -1,0 +1,254 @@
+"""Exercises that check themselves: `check("1.2", answer)` says whether the answer to exercise 2 of notebook 1 is right.
+
+The function below with the exercise's number returns what a right answer looks like, or raises `Hint`. Answers that depend
+on the data come with the numbers to compare them with, so that the exercises also work on your own photos.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+JUDGES: dict[str, Callable[..., str]] = {}
+
+
+class Hint(Exception):
+    """What is wrong with an answer."""
+
+
+class NotAnswered(Exception):
+    """A function to fill in that still returns nothing."""
+
+
+def check(number: str, *answers) -> None:
+    """Print whether the answers are right, with what was expected; else a hint, or that they are missing."""
+    try:
+        if any(answer is ... for answer in answers):
+            raise NotAnswered
+        verdict = f"right. {JUDGES[number](*answers)}"
+    except NotAnswered:
+        verdict = "not answered yet. Replace the dots, then run this cell again."
+    except Hint as hint:
+        verdict = f"not right yet. {hint}"
+    except Exception as error:  # of the learner's code
+        verdict = f"not right yet. Your code raised {type(error).__name__}: {error}"
+    print(f"Exercise {number}: {verdict}")
+
+
+def exercise(number: str) -> Callable:
+    """Register the judge of an exercise."""
+
+    def register(judge: Callable[..., str]) -> Callable[..., str]:
+        JUDGES[number] = judge
+        return judge
+
+    return register
+
+
+def call(function: Callable, *inputs):
+    """What the learner's function returns. Raises NotAnswered if that is nothing."""
+    result = function(*inputs)
+    if result is None or result is ...:
+        raise NotAnswered
+    return result
+
+
+def close(value, expected, tolerance: float = 1e-4) -> bool:
+    return bool(np.allclose(np.asarray(value, dtype=float), np.asarray(expected, dtype=float), atol=tolerance))
+
+
+# ---- notebook 1 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("1.1")
+def bgr_to_tensor(function: Callable) -> str:
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    result = torch.as_tensor(np.ascontiguousarray(call(function, image)))
+    expected = torch.from_numpy(np.ascontiguousarray(image[..., ::-1])).permute(2, 0, 1) / 255
+    if result.shape == (5, 7, 3):
+        raise Hint("The channels must come first: permute the axes to (channel, height, width).")
+    if result.shape != (3, 5, 7):
+        raise Hint(f"The shape is {tuple(result.shape)}; for an image of 5 rows and 7 columns it should be (3, 5, 7).")
+    if result.max() > 1:
+        raise Hint("The values must be floats from 0 to 1: divide by 255.")
+    if close(result, expected.flip(0)):
+        raise Hint("The channels are still blue, green, red: reverse their order.")
+    if not close(result, expected):
+        raise Hint("Shape and range are right, but the pixels have moved: permute the axes, do not reshape.")
+    return "Channels first, RGB, from 0 to 1."
+
+
+@exercise("1.2")
+def number_of_batches(function: Callable) -> str:
+    cases = [(n, size, drop) for n in (1, 63, 64, 65, 1000) for size in (1, 64) for drop in (False, True)]
+    for n, size, drop in cases:
+        found, expected = call(function, n, size, drop), n // size if drop else -(-n // size)
+        if found != expected:
+            how = "with" if drop else "without"
+            raise Hint(f"{n} images in batches of {size} {how} drop_last make {expected} batches, not {found}.")
+    return "Rounded down with drop_last, rounded up without."
+
+
+@exercise("1.3")
+def rarest_class(count: int, name: str, counts: dict[str, int], names: dict[str, str]) -> str:
+    fewest = min(counts.values())
+    rarest = {names[folder] for folder, n in counts.items() if n == fewest}
+    if count == max(counts.values()) and count != fewest:
+        raise Hint("That is the class with the most images.")
+    if count != fewest:
+        raise Hint("The number is not the smallest value in `counts`.")
+    if name in counts and name not in rarest:
+        raise Hint("That is the name of a folder: look it up in `names`.")
+    if name not in rarest:
+        raise Hint("The number is right, but this flower has more images.")
+    return f"{name}, with {count} training images."
+
+
+# ---- notebook 2 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("2.1")
+def cross_entropy(function: Callable) -> str:
+    scores = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)) * 3
+    labels = torch.tensor([0, 1, 2, 3, 0, 2])
+    found, expected = float(call(function, scores, labels)), F.cross_entropy(scores, labels).item()
+    if close(found, 6 * expected):
+        raise Hint("That is the sum over the images: take the mean.")
+    if close(found, -expected):
+        raise Hint("The sign is wrong: the logarithm of a probability is negative, a loss is not.")
+    if close(found, -scores.softmax(0)[range(6), labels].log().mean()):
+        raise Hint("The softmax runs over the images: it must run over the classes, dimension 1.")
+    if close(found, -scores.softmax(1)[range(6), labels].mean()) or close(found, scores.softmax(1)[range(6), labels].mean()):
+        raise Hint("The logarithm is missing.")
+    if not close(found, expected):
+        raise Hint(f"For the test scores it should be {expected:.3f}, but it is {found:.3f}.")
+    if not np.isfinite(float(call(function, torch.tensor([[1000.0, 0.0]]), torch.tensor([1])))):
+        raise Hint("It is right for small scores, but not at 1000: use log_softmax, which subtracts the largest score.")
+    return "Equal to nn.CrossEntropyLoss, also for large scores."
+
+
+@exercise("2.2")
+def weights_of_large_head(answer: int, classes: int) -> str:
+    first, last, norms = 512 * 256 + 256, 256 * classes + classes, 2 * (512 + 256)
+    if answer == first + last + norms:
+        return f"{first:,} + {last:,} in the linear layers, {norms:,} in the two batch norms."
+    if answer == first + last:
+        raise Hint("The batch norms learn as well: a scale and a shift for every channel.")
+    if answer == 512 * 256 + 256 * classes + norms:
+        raise Hint("The biases of the linear layers are missing.")
+    if answer == first + last + 2 * norms:
+        raise Hint("The running mean and variance of a batch norm are not learned by gradients: they do not count.")
+    raise Hint("Add the weights and the biases of two linear layers, and two numbers per channel of each batch norm.")
+
+
+@exercise("2.3")
+def gain_of_views(accuracies: dict[int, list[float]]) -> str:
+    if sorted(accuracies) != [1, 4]:
+        raise Hint("The keys should be the numbers of views, 1 and 4.")
+    if min(map(len, accuracies.values())) < 3:
+        raise Hint("Train at least three seeds for each number of views: one run is one sample.")
+    if any(len(set(values)) == 1 and max(values) < 1 for values in accuracies.values()):
+        raise Hint("All seeds of a row gave the same accuracy: set another seed before you make each head.")
+    if accuracies[1] == accuracies[4] and len(set(accuracies[1])) > 1:
+        raise Hint("Both rows are equal: does the number of views reach `train_head`?")
+    if max(map(max, accuracies.values())) > 1:
+        raise Hint("An accuracy lies between 0 and 1.")
+    gain = 100 * (np.mean(accuracies[4]) - np.mean(accuracies[1]))
+    return f"Four views gained ≈{gain:+.1f} points; between -1 and +4 are usual on the bundled flowers."
+
+
+# ---- notebook 4 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("4.1")
+def top_five_accuracy(answer: float, probabilities: torch.Tensor, labels: torch.Tensor) -> str:
+    order = probabilities.argsort(1, descending=True)
+    hits = order[:, :5] == labels[:, None]
+    first, five = hits[:, 0].float().mean().item(), hits.any(1).float().mean().item()
+    if close(answer, five, 6e-4):
+        return f"≈{five:.3f}; a top-1 accuracy of ≈{first:.3f} never exceeds it."
+    if close(answer, first):
+        raise Hint("That is the top-1 accuracy: look at five columns instead of one.")
+    if close(answer, hits.sum()):
+        raise Hint("That is a number of images: divide by how many there are.")
+    if close(answer, hits.float().mean()):
+        raise Hint("Take `any` over the five columns first: an image counts once, not five times.")
+    raise Hint("Is the true label among the five indices of `topk`? The answer is the share of images for which it is.")
+
+
+@exercise("4.2")
+def accuracy_by_class(answer: torch.Tensor, guesses: torch.Tensor, labels: torch.Tensor) -> str:
+    answer, classes = torch.as_tensor(answer).float(), int(labels.max()) + 1
+    hits = torch.bincount(labels[guesses == labels], minlength=classes)
+    recall, called = hits / torch.bincount(labels, minlength=classes), torch.bincount(guesses, minlength=classes)[:classes]
+    if answer.shape != (classes,):
+        raise Hint(f"The tensor should have shape ({classes},): one value for each class.")
+    if close(answer, recall):
+        return f"The hardest class has ≈{recall.min():.2f}, the mean of all is ≈{recall.mean():.3f}."
+    if close(answer, hits):
+        raise Hint("Those are numbers of images: divide by the number of images of each class.")
+    if close(answer[called > 0], (hits / called)[called > 0]):
+        raise Hint("You divide by how often the class was *answered* (precision): take the images that *are* of the class.")
+    raise Hint("For each class: the mean of `correct` over the images with this label.")
+
+
+@exercise("4.3")
+def threshold_for_unsure(threshold: float, accuracy: float, confidence: torch.Tensor, correct: torch.Tensor) -> str:
+    answered = confidence >= threshold
+    share = answered.float().mean().item()
+    if abs(share - 0.2) < 0.03:
+        raise Hint("That threshold leaves 20 % answered: take the quantile of 0.2, not of 0.8.")
+    if abs(share - 0.8) > 0.02 + 1 / len(correct):
+        raise Hint(f"With this threshold {100 * share:.0f} % of the images are answered.")
+    expected = correct[answered].float().mean().item()
+    if close(accuracy, expected, 0.005):
+        return f"≈{expected:.3f} of the answers are right, instead of ≈{correct.float().mean():.3f} of all."
+    if close(accuracy, (correct & answered).float().mean()):
+        raise Hint("You divide by all images: divide by those that are answered.")
+    raise Hint("The threshold is right. The accuracy should be that of the images at or above it.")
+
+
+# ---- notebook 5 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("5.1")
+def width_of_interval(width: float, correct: np.ndarray) -> str:
+    n, accuracy = min(50, len(correct)), correct.mean()
+    deviation = np.sqrt(max(accuracy * (1 - accuracy), 0.01) / n)
+    if width > 1:
+        raise Hint("The width of an interval of accuracies is below 1: give a fraction, not points.")
+    if len(correct) > 100 and width < 2.0 * deviation:
+        raise Hint("That is too narrow for 50 images: do you resample all of them, or give half of the width?")
+    if width > 5.2 * deviation:
+        raise Hint("That is too wide: the interval is from the 2.5 % to the 97.5 % quantile.")
+    return f"≈{width:.2f}; by the formula ≈{2 * 1.96 * deviation:.2f}. Two networks on 50 images are hard to tell apart."
+
+
+@exercise("5.2")
+def f1_from_matrix(function: Callable) -> str:
+    matrix = np.array([[4, 1, 0], [2, 1, 0], [0, 0, 0]])
+    precision, recall, f1 = (np.array(values) for values in ([4 / 6, 1 / 2, 0], [4 / 5, 1 / 3, 0], [8 / 11, 2 / 5, 0]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.asarray(call(function, matrix), float)
+    if found.shape != (3,):
+        raise Hint("Return one value for each class.")
+    if np.isnan(found).any():
+        raise Hint("A class without images and answers divides 0 by 0: its F1 should be 0.")
+    for name, values in (("precision", precision), ("recall", recall), ("the mean of the two", (precision + recall) / 2)):
+        if close(found, values):
+            raise Hint(f"That is {name}: F1 is the harmonic mean of precision and recall.")
+    if not close(found, f1):
+        raise Hint(f"For {matrix.tolist()} it should be {[round(value, 3) for value in f1.tolist()]}.")
+    return "Twice the diagonal, divided by the sum of row and column."
+
+
+@exercise("5.3")
+def calibration_error(answer: float) -> str:
+    if close(answer, 2 / 3 * 0.15 + 1 / 3 * 0.1, 1e-3):
+        return "≈0.133: two thirds of 0.15 and a third of 0.10."
+    if close(answer, 0.125):
+        raise Hint("The bins count by their number of images: 200 and 100.")
+    if close(answer, 0.8 - 220 / 300, 1e-3):
+        raise Hint("That compares the means over all images, where the bins cancel: take the absolute difference in each bin.")
+    raise Hint("For each bin: the absolute difference of confidence and accuracy, weighted by its share of the images.")

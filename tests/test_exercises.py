@@ -1,0 +1,166 @@
+"""The exercises of the notebooks: without an answer, with the mistakes that learners make, and with the solution.
+
+Each notebook runs once on a small data folder; its exercises are then answered in the notebook's own namespace.
+"""
+
+import contextlib
+import io
+import itertools
+import re
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+from conftest import COLOURS, make_data
+
+from helpers import train, training
+from helpers.base import PROJECT
+from helpers.exercises import JUDGES, NotAnswered, call, check
+from helpers.training import train_model
+
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+
+# Wrong answers: the lines that replace the solution, and a word of the hint.
+MISTAKES = {
+    "1.1": {
+        "def bgr_to_tensor(image): return torch.from_numpy(image.copy()).permute(2, 0, 1) / 255": "reverse",
+        "def bgr_to_tensor(image): return torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)": "divide",
+        "def bgr_to_tensor(image): return torch.from_numpy(image[..., ::-1].copy()) / 255": "channels must come first",
+        "def bgr_to_tensor(image): return torch.from_numpy(image[..., ::-1].copy()).reshape(3, 5, 7) / 255": "do not reshape",
+        "def bgr_to_tensor(image): return torch.from_numpy(image[..., ::-1])": "ValueError",
+    },
+    "1.2": {
+        "def number_of_batches(images, batch_size, drop_last): return images // batch_size": "without drop_last",
+        "def number_of_batches(images, batch_size, drop_last): return -(-images // batch_size)": "with drop_last",
+    },
+    "1.3": {
+        "rarest_count, rarest_name = max(counts.values()), names[max(counts, key=counts.get)]": "most images",
+        "rarest_count, rarest_name = min(counts.values()), min(counts, key=counts.get)": "name of a folder",
+        "rarest_count, rarest_name = min(counts.values()), names[max(counts, key=counts.get)]": "more images",
+    },
+    "2.1": {
+        "def cross_entropy(scores, labels): return F.cross_entropy(scores, labels, reduction='sum')": "sum",
+        "def cross_entropy(scores, labels): return -F.cross_entropy(scores, labels)": "sign",
+        "def cross_entropy(scores, labels): return -scores.log_softmax(0)[range(len(labels)), labels].mean()": "dimension 1",
+        "def cross_entropy(scores, labels): return -scores.softmax(1)[range(len(labels)), labels].mean()": "logarithm",
+        "def cross_entropy(s, y): return -(s.exp() / s.exp().sum(1, True))[range(len(y)), y].log().mean()": "not at 1000",
+        "def cross_entropy(s, y): return -s.softmax(1).log()[range(len(y)), y].mean()": "not at 1000",
+    },
+    "2.2": {
+        "learning_weights = 512 * 256 + 256 + 256 * classes + classes": "batch norms",
+        "learning_weights = 512 * 256 + 256 * classes + 2 * 512 + 2 * 256": "biases",
+        "learning_weights = 512 * 256 + 256 + 256 * classes + classes + 4 * 512 + 4 * 256": "running",
+    },
+    "2.3": {
+        "by_views = {1: [0.5], 4: [0.6]}": "three seeds",
+        "by_views = {1: [0.5, 0.5, 0.5], 4: [0.6, 0.6, 0.6]}": "seed",
+        "by_views = {1: [0.5, 0.6, 0.7], 4: [0.5, 0.6, 0.7]}": "Both rows",
+        "by_views = {1: [50, 60, 70], 4: [51, 62, 70]}": "between 0 and 1",
+    },
+    "4.1": {
+        "top5 = correct.float().mean().item()": "top-1",
+        "top5 = (chances.topk(min(5, len(names))).indices == valid.labels[:, None]).sum().item()": "number of images",
+        "top5 = 0.123": "share of images",
+    },
+    "4.2": {
+        "by_class = correct.float().mean()": "shape",
+        "by_class = torch.bincount(valid.labels[correct], minlength=len(names))": "numbers of images",
+        "by_class = torch.full((len(names),), 0.123)": "mean of `correct`",
+    },
+    "4.3": {
+        "threshold, accuracy_of_answered = confidence.quantile(0.8).item(), 1.0": "0.2",
+        "threshold, accuracy_of_answered = 0.0, accuracy": "100 %",
+        "threshold, accuracy_of_answered = confidence.quantile(0.2).item(), 0.123": "at or above",
+    },
+    "5.1": {
+        "width_of_50 = 12.0": "points",
+        "width_of_50 = 0.99": "too wide",
+    },
+    "5.2": {
+        "def f1_of(matrix): return matrix.diagonal() / np.maximum(matrix.sum(1), 1)": "recall",
+        "def f1_of(matrix): return matrix.diagonal() / np.maximum(matrix.sum(0), 1)": "precision",
+        "def f1_of(matrix): return 2 * matrix.diagonal() / (matrix.sum(0) + matrix.sum(1))": "0 by 0",
+        "def f1_of(matrix): return 2 * matrix.diagonal().sum() / (matrix.sum() * 2)": "each class",
+    },
+    "5.3": {
+        "error_by_hand = (0.15 + 0.1) / 2": "number of images",
+        "error_by_hand = 2 / 3 * 0.15 - 1 / 3 * 0.1": "cancel",
+        "error_by_hand = 0.5": "For each bin",
+    },
+}
+
+
+def exercises(path) -> dict[str, tuple[str, str]]:
+    """Number -> (the cell to fill in, the code of the solution below it)."""
+    cells = nbformat.read(path, as_version=4).cells
+    found = {}
+    for cell, after in itertools.pairwise(cells):
+        number = re.search(r'^check\("([\d.]+)"', cell.source, re.M) if cell.cell_type == "code" else None
+        if number:
+            found[number[1]] = cell.source, re.search(r"<details>.*?```python\n(.*?)```", after.source, re.S)[1]
+    return found
+
+
+WITH_EXERCISES = [path for path in NOTEBOOKS if exercises(path)]
+
+
+def said(code: str, namespace: dict) -> str:
+    """The last line that the code prints."""
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        exec(code, namespace)
+    return stream.getvalue().splitlines()[-1]
+
+
+@pytest.fixture
+def few_epochs(monkeypatch):
+    """The answers do not depend on how well the networks of the notebook are trained: one epoch is enough."""
+
+    def short(model, batches, criterion, optimizer, num_epochs, **options):
+        return train_model(model, batches, criterion, optimizer, min(num_epochs, 1), **options)
+
+    for module in (training, train):
+        monkeypatch.setattr(module, "train_model", short)
+
+
+@pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda path: path.stem)
+def test_every_exercise_answers_the_stub_the_mistakes_and_the_solution(path, tmp_path, monkeypatch, few_epochs):
+    seven = zip(("1", "10", "11", "2", "3", "4", "5"), itertools.cycle(COLOURS.values()), strict=False)
+    data = make_data(tmp_path / "data", dict(seven), train=6, valid=2)  # of three colours: nobody can get all of them right
+    (data / "train" / "2" / "00.png").unlink()  # a class with fewer images than the others
+    monkeypatch.setenv("FLOWER_DATA", str(data))
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setattr(plt, "show", plt.close)
+    matplotlib.use("Agg")
+    namespace: dict = {"__name__": "__main__"}
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, namespace)
+    for number, (stub, solution) in exercises(path).items():
+        ask = stub[re.search(r"^check\(", stub, re.M).start() :]
+        assert said(stub, namespace).startswith(f"Exercise {number}: not answered yet.")
+        assert len(MISTAKES[number]) >= 2
+        for mistake, word in MISTAKES[number].items():
+            answer = said(f"{mistake}\n{ask}", namespace)
+            assert answer.startswith(f"Exercise {number}: not right yet.") and word in answer, (mistake, answer)
+        assert said(f"{solution}\n{ask}", namespace).startswith(f"Exercise {number}: right."), number
+
+
+def test_every_judge_has_its_exercise():
+    assert JUDGES.keys() == MISTAKES.keys() == {number for path in NOTEBOOKS for number in exercises(path)}
+    for path in WITH_EXERCISES:
+        assert [number.split(".")[0] for number in exercises(path)] == [str(int(path.stem[:2]))] * len(exercises(path))
+
+
+def test_an_error_in_the_answer_is_reported_not_raised(capsys):
+    check("1.2", lambda *_: 1 / 0)
+    assert "not right yet. Your code raised ZeroDivisionError: division by zero" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stub", [lambda *_: None, lambda *_: ...])
+def test_a_function_that_returns_nothing_is_no_answer(capsys, stub):
+    check("1.2", stub)
+    assert "not answered yet" in capsys.readouterr().out
+    with pytest.raises(NotAnswered):
+        call(stub)
