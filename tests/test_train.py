@@ -43,7 +43,14 @@ from helpers.speed import Im2colConv2d, pick_device
 CPU = torch.device("cpu")
 FILES = ["best.pt", "history.csv", "last.pt", "metrics.json"]
 RECIPE = Recipe(
-    architecture="tiny", weights="none", head_epochs=3, full_epochs=4, image_size=32, batch_size=12, precision="float32"
+    architecture="tiny",
+    weights="none",
+    head_epochs=3,
+    full_epochs=4,
+    image_size=32,
+    batch_size=12,
+    full_lr=0.03,
+    precision="float32",
 )
 SHORT = replace(RECIPE, head_epochs=1, full_epochs=1)
 
