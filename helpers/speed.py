@@ -12,20 +12,26 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose_precision(device: torch.device, speedup: float | None = None) -> torch.dtype | None:
+def choose_precision(
+    device: torch.device, model: nn.Module | None = None, *, speedup: float | None = None
+) -> torch.dtype | None:
     """The dtype for autocast: bfloat16 if the device is clearly faster with it, else None (float32).
 
+    model: the network to train, if it may contain depthwise convolutions, which many CPUs compute slowly in bfloat16.
     speedup: of bfloat16 on the CPU; measured in 0.3 s if not given. A GPU uses bfloat16 if it supports it in hardware.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    speedup = measure_bfloat16_speedup() if speedup is None else speedup
+    layers = [] if model is None else [layer for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    depthwise = any(layer.groups == layer.in_channels > 1 for layer in layers)
+    speedup = measure_bfloat16_speedup(depthwise) if speedup is None else speedup
     return torch.bfloat16 if speedup > 1.25 else None
 
 
-def measure_bfloat16_speedup() -> float:
+def measure_bfloat16_speedup(depthwise: bool = False) -> float:
     """How many times faster the CPU computes a convolution and its gradients in bfloat16 than in float32."""
-    layer = nn.Conv2d(128, 128, 3, padding=1).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layer = nn.Conv2d(128, 128, 3, padding=1, groups=128 if depthwise else 1)
+    layer = layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.randn(32, 128, 16, 16).to(memory_format=torch.channels_last)
 
     def seconds(enabled: bool) -> float:

@@ -167,7 +167,8 @@ def settle_recipe(recipe: Recipe, images: int, device: torch.device) -> Recipe:
         raise UserError(f"{shards}: choose a multiple of {world_size} as --batch-size.")
     if recipe.precision != "auto":
         return recipe
-    fast = broadcast_flag(choose_precision(device) is not None)
+    network = initialize_model(recipe.architecture, 2, feature_extract=False, weights="none")
+    fast = broadcast_flag(choose_precision(device, network) is not None)
     return replace(recipe, precision="bfloat16" if fast else "float32")
 
 

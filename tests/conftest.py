@@ -152,6 +152,7 @@ def line(root: Path, out: Path, *more, head: int = 3, full: int = 2, architectur
     """Arguments of a short run of helpers.train from random weights, in float32: the faster precision depends on the load."""
     options = {"--data": root, "--out": out, "--weights": "none", "--head-epochs": head, "--full-epochs": full}
     options |= {"--image-size": 32, "--batch-size": 12, "--architecture": architecture, "--precision": "float32"}
+    options["--full-lr"] = 0.03
     return [*(str(part) for pair in options.items() for part in pair), *more]
 
 

@@ -230,7 +230,7 @@ def line(pictures, start, work, architecture="resnet18", steps=4):
 @pytest.fixture
 def tiny(monkeypatch):
     """A small teacher, noise instead of renders, and always the same precision."""
-    monkeypatch.setattr(distill_backbone, "choose_precision", lambda device: None)
+    monkeypatch.setattr(distill_backbone, "choose_precision", lambda device, model: None)
     monkeypatch.setattr(distill_backbone, "ImageNetTeacher", TinyTeacher)
     renders = [noisy((200, 60, 120), size=(112, 112), spread=80)]
     monkeypatch.setattr(distill_backbone, "draw_renders", lambda args: renders)
@@ -288,3 +288,20 @@ def test_the_student_learns_the_answers(pictures, start, tmp_path, tiny, capsys)
     assert main(line(pictures, start, tmp_path, steps=24)) == 0
     losses = [float(text.split()[-1]) for text in capsys.readouterr().out.splitlines() if "loss" in text]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_average_forgets_the_initial_weights_within_a_few_updates_and_then_becomes_slow():
+    average, updates = torch.zeros(3), torch.tensor(0)
+    for n in range(1, 41):
+        distill_backbone.update_average([average], [torch.ones(3)], updates.fill_(n))
+    assert average.min() > 0.999  # a constant decay of 0.998 gives 0.077
+    distill_backbone.update_average([average], [torch.full((3,), 2.0)], updates.fill_(100_000))
+    assert average.max() < 1.003
+
+
+def test_a_student_can_continue_from_earlier_weights(pictures, start, tmp_path, tiny):
+    assert main(line(pictures, start, tmp_path, "mobilenet_v3_small")) == 0
+    earlier = load_file(tmp_path / "backbone.safetensors")["features.0.0.weight"].float()
+    args = parse([*line(pictures, start, tmp_path, "mobilenet_v3_small"), "--student", str(tmp_path / "backbone.safetensors")])
+    run = distill_backbone.start_run(args, distill_backbone.collect_answers(args), torch.device("cpu"))
+    assert torch.equal(run.student.backbone.features[0][0].weight, earlier)

@@ -5,6 +5,8 @@ import time
 
 import torch
 
+from helpers import speed
+from helpers.models import initialize_model
 from helpers.speed import choose_precision, pick_device
 
 CPU = torch.device("cpu")
@@ -16,7 +18,7 @@ def test_the_device_is_a_gpu_where_there_is_one():
 
 def test_bfloat16_is_chosen_on_the_cpu_only_if_it_is_clearly_faster():
     for speedup, precision in ((0.5, None), (1.0, None), (1.2, None), (1.3, torch.bfloat16), (4.0, torch.bfloat16)):
-        assert choose_precision(CPU, speedup) is precision, speedup
+        assert choose_precision(CPU, speedup=speedup) is precision, speedup
 
 
 def test_a_gpu_uses_bfloat16_if_it_supports_it_in_hardware(monkeypatch):
@@ -35,3 +37,11 @@ def test_the_cpu_uses_what_is_measured_to_be_faster(monkeypatch):
 
     monkeypatch.setattr(torch, "autocast", SlowFloat32)
     assert choose_precision(CPU) is torch.bfloat16
+
+
+def test_depthwise_convolutions_are_judged_by_themselves(monkeypatch):
+    """As on a processor that computes only dense convolutions faster in bfloat16."""
+    monkeypatch.setattr(speed, "measure_bfloat16_speedup", lambda depthwise: 0.5 if depthwise else 2.0)
+    assert choose_precision(CPU) is torch.bfloat16
+    assert choose_precision(CPU, initialize_model("resnet18", 2, False, weights="none")) is torch.bfloat16
+    assert choose_precision(CPU, initialize_model("mobilenet_v3_small", 2, False, weights="none")) is None

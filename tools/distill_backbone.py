@@ -108,9 +108,8 @@ def collect_answers(args: argparse.Namespace) -> Answers:
 class Student(nn.Module):
     """A backbone with one linear layer for each of the three answers."""
 
-    def __init__(self, architecture: str, start: Path, answers: Answers):
+    def __init__(self, architecture: str, weights: str, answers: Answers):
         super().__init__()
-        weights = str(start) if architecture == "resnet18" else "none"
         self.backbone, head = split_head(initialize_model(architecture, 2, False, weights))
         self.heads = nn.ModuleList(nn.Linear(head.in_features, each.shape[1]) for each in answers[1:])
 
@@ -143,17 +142,24 @@ class Run(NamedTuple):
     scheduler: torch.optim.lr_scheduler.LRScheduler
 
 
+def update_average(averages: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
+    """EMA whose decay grows to 0.998: from the start, 2 % of the initial weights would remain after 2,000 updates."""
+    decay = min(0.998, (1 + updates.item()) / (10 + updates.item()))
+    get_ema_multi_avg_fn(decay)(averages, values, updates)
+
+
 def start_run(args: argparse.Namespace, answers: Answers, device: torch.device) -> Run:
     """AdamW with warm-up and cosine decay; biases and norms are not decayed."""
     torch.manual_seed(args.seed)
-    student = use_im2col(Student(args.architecture, args.start, answers).to(device, memory_format=torch.channels_last))
+    weights = args.student or (str(args.start) if args.architecture == "resnet18" else "none")
+    student = use_im2col(Student(args.architecture, weights, answers).to(device, memory_format=torch.channels_last))
     optimizer = torch.optim.AdamW(decay_groups(student, 0.02), lr=args.lr, betas=(0.9, 0.98))
 
     def factor(step: int) -> float:
         return min(1.0, (step + 1) / args.warmup) * (0.5 + 0.5 * math.cos(math.pi * min(step / args.steps, 1.0)))
 
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
+    average = AveragedModel(student, multi_avg_fn=update_average, use_buffers=True)
     return Run(student, average, optimizer, scheduler)
 
 
@@ -185,7 +191,8 @@ def distill(args: argparse.Namespace) -> None:
     """Draw views, collect the teachers' answers, train the student and write its averaged backbone."""
     args.work.mkdir(parents=True, exist_ok=True)
     answers, device = collect_answers(args), pick_device()
-    run, loss, precision = start_run(args, answers, device), Loss(answers, device), choose_precision(device)
+    run, loss = start_run(args, answers, device), Loss(answers, device)
+    precision = choose_precision(device, run.student)
     checkpoint, first = args.work / f"{args.architecture}.pt", 0
     if checkpoint.exists():
         state = load_checkpoint(checkpoint)
@@ -209,6 +216,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for answers and the checkpoint (about 5 GB)")
     parser.add_argument("--output", type=Path, help="default: the bundled file of the architecture")
     parser.add_argument("--architecture", choices=("resnet18", "mobilenet_v3_small"), default="resnet18")
+    parser.add_argument("--student", help="weights to begin with (default: --start for a ResNet18, else none)")
     parser.add_argument("--renders", type=int, default=8000, help="of invented flowers, each of another species")
     parser.add_argument("--portraits", type=int, default=6000, help="more renders: one flower in good light")
     parser.add_argument("--views", type=int, default=208000)
