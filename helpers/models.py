@@ -50,6 +50,9 @@ def initialize_model(model_name: str, num_classes: int, feature_extract: bool, w
     set_parameter_requires_grad(model, feature_extract)
     for path in head_paths(model):
         model.set_submodule(path, _new_head(model.get_submodule(path), num_classes))  # new layers require gradients
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1  # in torchvision's MobileNetV3 it is 0.01: fine-tuning ends before the statistics follow
     return model
 
 
