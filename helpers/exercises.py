@@ -58,6 +58,21 @@ def close(value, expected, tolerance: float = 1e-4) -> bool:
     return bool(np.allclose(np.asarray(value, dtype=float), np.asarray(expected, dtype=float), atol=tolerance))
 
 
+def compare_over_seeds(accuracies: dict[int, list[float]], keys: tuple[int, int], what: str) -> None:
+    """Raises Hint unless there are accuracies of three seeds or more for each of the two settings."""
+    if sorted(accuracies) != sorted(keys):
+        raise Hint(f"The keys should be the values of the {what}, {keys[0]} and {keys[1]}.")
+    if min(map(len, accuracies.values())) < 3:
+        raise Hint(f"Train at least three seeds for each {what}: one run is one sample.")
+    if max(map(max, accuracies.values())) > 1:
+        raise Hint("An accuracy lies between 0 and 1.")
+    if any(len(set(values)) == 1 and max(values) < 1 for values in accuracies.values()):
+        raise Hint("All seeds of a row gave the same accuracy: set another seed before you make each network.")
+    first, second = (accuracies[key] for key in keys)
+    if first == second and len(set(first)) > 1:
+        raise Hint(f"Both rows are equal: does the {what} reach the training?")
+
+
 # ---- notebook 1 ----------------------------------------------------------------------------------------------------
 
 
@@ -144,18 +159,52 @@ def weights_of_large_head(answer: int, classes: int) -> str:
 
 @exercise("2.3")
 def gain_of_views(accuracies: dict[int, list[float]]) -> str:
-    if sorted(accuracies) != [1, 4]:
-        raise Hint("The keys should be the numbers of views, 1 and 4.")
-    if min(map(len, accuracies.values())) < 3:
-        raise Hint("Train at least three seeds for each number of views: one run is one sample.")
-    if any(len(set(values)) == 1 and max(values) < 1 for values in accuracies.values()):
-        raise Hint("All seeds of a row gave the same accuracy: set another seed before you make each head.")
-    if accuracies[1] == accuracies[4] and len(set(accuracies[1])) > 1:
-        raise Hint("Both rows are equal: does the number of views reach `train_head`?")
-    if max(map(max, accuracies.values())) > 1:
-        raise Hint("An accuracy lies between 0 and 1.")
+    compare_over_seeds(accuracies, (1, 4), "number of views")
     gain = 100 * (np.mean(accuracies[4]) - np.mean(accuracies[1]))
     return f"Four views gained ≈{gain:+.1f} points; between -1 and +4 are usual on the bundled flowers."
+
+
+# ---- notebook 3 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("3.1")
+def only_the_last_stage_and_the_head(model: torch.nn.Module) -> str:
+    learning = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
+    stages = {name.split(".")[0] for name in learning}
+    if not stages:
+        raise Hint("Every layer is frozen.")
+    if "fc" not in stages:
+        raise Hint("The head, `fc`, is frozen.")
+    if "layer4" not in stages:
+        raise Hint("`layer4` is still frozen.")
+    if stages != {"fc", "layer4"}:
+        raise Hint(f"These learn as well: {', '.join(sorted(stages - {'fc', 'layer4'}))}. Freeze everything first.")
+    if any(not p.requires_grad for p in model.get_submodule("layer4").parameters()):
+        raise Hint("A part of `layer4` is still frozen: unfreeze all its parameters.")
+    total = sum(p.numel() for p in model.parameters())
+    return f"{sum(learning.values()):,} of {total:,} weights learn."
+
+
+@exercise("3.2")
+def warm_up(function: Callable) -> str:
+    found = [float(call(function, step)) for step in range(13)]
+    if close(found[0], 0):
+        raise Hint("At step 0 the factor is 0, so the first step changes nothing: begin with 0.1.")
+    if close(found[:10], np.arange(1, 11) / 10) and found[12] > 1.01:
+        raise Hint("It goes on rising after step 9: limit it to 1.")
+    for step, expected in ((0, 0.1), (4, 0.5), (9, 1.0), (12, 1.0)):
+        if not close(found[step], expected):
+            raise Hint(f"At step {step} the factor should be {expected}, but it is {found[step]:.3g}.")
+    if not close(found[:10], np.arange(1, 11) / 10):
+        raise Hint("Between step 0 and step 9 it should rise by 0.1 in each step.")
+    return "0.1, 0.2 ... 1, then 1."
+
+
+@exercise("3.3")
+def smaller_lr_for_the_backbone(accuracies: dict[int, list[float]]) -> str:
+    compare_over_seeds(accuracies, (1, 10), "ratio")
+    gain = 100 * (np.mean(accuracies[10]) - np.mean(accuracies[1]))
+    return f"A tenth of the rate changed the accuracy by ≈{gain:+.1f} points; between -6 and +2 are usual on the bundled flowers."
 
 
 # ---- notebook 4 ----------------------------------------------------------------------------------------------------

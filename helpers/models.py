@@ -74,6 +74,16 @@ def set_parameter_requires_grad(model: nn.Module, feature_extracting: bool) -> N
         parameter.requires_grad = not feature_extracting
 
 
+def freeze_batch_norm(model: nn.Module) -> None:
+    """Keep the running statistics, scales and shifts of pretrained batch norms: `train_mode` leaves frozen ones in eval mode.
+
+    In short fine-tuning on small batches, statistics that follow the batches cost more than they gain.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            set_parameter_requires_grad(module, feature_extracting=True)
+
+
 def load_backbone(model: nn.Module, weights: str, model_name: str = "resnet18") -> None:
     """Load everything but the head.
 

@@ -11,7 +11,6 @@ from helpers import __version__
 from helpers.base import UserError
 
 HEAD_STEPS, FULL_STEPS = 300, 90  # at least, if the number of epochs is left open
-LR_PER_IMAGE = 0.06 / 64  # of a batch, if full_lr is left open
 
 
 def default_weights() -> str:
@@ -31,10 +30,10 @@ class Recipe:
 
     Where the default is None, `for_images` chooses.
 
-    First the head is trained on precomputed features (AdamW with weight decay 1e-2), then all layers are fine-tuned (SGD
-    with Nesterov momentum), each with a one-cycle schedule of learning rate and momentum (Smith and Topin 2018). In
-    fine-tuning, an exponential moving average (EMA) of the weights is validated and saved: it performs well while the
-    learning rate is still high, so fewer epochs suffice (compare SWA, Izmailov et al. 2018).
+    First the head is trained on precomputed features, then all layers are fine-tuned (LP-FT, Kumar et al. 2022), both with
+    AdamW and a one-cycle schedule of learning rate and momentum (Smith and Topin 2018). In fine-tuning, the batch norms of
+    pretrained weights stay frozen, and an exponential moving average (EMA) of the weights is validated and saved: it
+    performs well while the learning rate is still high, so fewer epochs suffice (compare SWA, Izmailov et al. 2018).
     """
 
     architecture: str = setting("resnet18", "a key of helpers.models.MODELS")
@@ -42,9 +41,8 @@ class Recipe:
     head_epochs: int = setting(None, "epochs of the head alone")
     full_epochs: int = setting(None, "fine-tuning epochs (all layers)")
     head_lr: float = setting(1e-2, "peak learning rate of the head")
-    full_lr: float = setting(None, "peak learning rate of fine-tuning pretrained weights")
-    scratch_lr: float = setting(0.1, "peak learning rate of training from random weights")
-    weight_decay: float = setting(5e-4, "of fine-tuning; biases and norms are not decayed")
+    full_lr: float = setting(1e-3, "peak learning rate of all layers")
+    weight_decay: float = setting(0.05, "of fine-tuning; biases and norms are not decayed")
     label_smoothing: float = setting(0.1, "of the cross-entropy in fine-tuning, from 0 to below 1")
     ema_decay: float = setting(0.9, "decay per step of the moving average (EMA) of the weights, from 0 (none) to below 1")
     views: int = setting(2, "augmented views of each image whose features train the head")
@@ -58,8 +56,7 @@ class Recipe:
             "head_epochs": (self.head_epochs is None or self.head_epochs >= 0, "0 or more"),
             "full_epochs": (self.full_epochs is None or self.full_epochs >= 0, "0 or more"),
             "head_lr": (self.head_lr > 0, "above 0"),
-            "full_lr": (self.full_lr is None or self.full_lr > 0, "above 0"),
-            "scratch_lr": (self.scratch_lr > 0, "above 0"),
+            "full_lr": (self.full_lr > 0, "above 0"),
             "weight_decay": (self.weight_decay >= 0, "0 or more"),
             "label_smoothing": (0 <= self.label_smoothing < 1, "from 0 to below 1"),
             "ema_decay": (0 <= self.ema_decay < 1, "from 0 to below 1"),
@@ -75,25 +72,18 @@ class Recipe:
             raise UserError("head_epochs and full_epochs are 0, but a run has at least one epoch: leave one of them out.")
 
     def for_images(self, n: int) -> "Recipe":
-        """The recipe for n training images: batch size, learning rate and epochs that were left open (None) follow from n.
+        """The recipe for n training images: the batch size and epochs that were left open (None) follow from n.
 
-        What counts is the number of steps, so a small set gets smaller batches and more epochs. The learning rate of
-        fine-tuning is proportional to the batch size (Goyal et al. 2017).
+        What counts is the number of steps, so a small set gets smaller batches and more epochs.
         """
         batch_size = self.batch_size or min(64, max(16, 2 ** round(math.log2(n / 12))))
-        full_lr = self.full_lr or LR_PER_IMAGE * batch_size
         steps = math.ceil(n / batch_size)  # of an epoch of all layers
         head_epochs, full_epochs = self.head_epochs, self.full_epochs
         if head_epochs is None:
             head_epochs = max(10, math.ceil(HEAD_STEPS / (steps * self.views)))
         if full_epochs is None:
             full_epochs = max(6, math.ceil(FULL_STEPS / steps))
-        return replace(self, batch_size=batch_size, full_lr=full_lr, head_epochs=head_epochs, full_epochs=full_epochs)
-
-    @property
-    def peak_lr(self) -> float:
-        """The peak learning rate of fine-tuning or, without pretrained weights, of training from scratch."""
-        return self.scratch_lr if self.weights == "none" else self.full_lr
+        return replace(self, batch_size=batch_size, head_epochs=head_epochs, full_epochs=full_epochs)
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +93,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
         shown = "from the number of images" if default is None else default
         suffix = "" if "default" in each.metadata["help"] else f" (default: {shown})"
         option, text = f"--{each.name.replace('_', '-')}", each.metadata["help"] + suffix
-        kind = float if each.name.endswith("_lr") else int if default is None else type(default)
+        kind = int if default is None else type(default)
         parser.add_argument(option, type=kind, default=default, help=text)
 
 

@@ -33,7 +33,7 @@ from helpers.data import (
     split_summary,
 )
 from helpers.distributed import broadcast_flag, cleanup_distributed, distribute, get_rank_and_world_size, init_distributed
-from helpers.models import head_paths, initialize_model, parameter_groups
+from helpers.models import freeze_batch_norm, head_paths, initialize_model, parameter_groups
 from helpers.prediction import save_model
 from helpers.recipe import Recipe, add_recipe_options, recipe_from, versions
 from helpers.runs import run_folder
@@ -195,9 +195,11 @@ def build_run(recipe: Recipe, data: dict, steps_per_epoch: int, device: torch.de
     if head_paths(model)[1:] or not isinstance(model.get_submodule(head_paths(model)[0]), nn.Linear):
         raise UserError(f"{recipe.architecture} does not end in a single linear layer: choose another --architecture.")
     model = use_im2col(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
-    groups = parameter_groups(model, recipe.peak_lr, recipe.peak_lr, recipe.weight_decay)
-    optimizer = torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=0.9, nesterov=True)  # OneCycleLR cycles both
-    scheduler = OneCycleLR(optimizer, recipe.peak_lr, total_steps=max(2, recipe.full_epochs * steps_per_epoch))
+    if recipe.weights != "none":
+        freeze_batch_norm(model)
+    groups = parameter_groups(model, recipe.full_lr, recipe.full_lr, recipe.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.full_lr)  # OneCycleLR cycles its first beta as well
+    scheduler = OneCycleLR(optimizer, recipe.full_lr, total_steps=max(2, recipe.full_epochs * steps_per_epoch))
     ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
     return Run(recipe, data, model, ema, optimizer, scheduler)
 

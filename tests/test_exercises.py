@@ -58,6 +58,25 @@ MISTAKES = {
         "by_views = {1: [0.5, 0.6, 0.7], 4: [0.5, 0.6, 0.7]}": "Both rows",
         "by_views = {1: [50, 60, 70], 4: [51, 62, 70]}": "between 0 and 1",
     },
+    "3.1": {
+        "part = initialize_model('resnet18', classes, feature_extract=True)": "`layer4` is still frozen",
+        "part = initialize_model('resnet18', classes, feature_extract=False)": "These learn as well",
+        "part = initialize_model('resnet18', classes, True); part.requires_grad_(False)": "Every layer",
+        "part = initialize_model('resnet18', classes, False); part.fc.requires_grad_(False)": "The head",
+        "part = initialize_model('resnet18', classes, True); part.layer4[1].requires_grad_(True)": "A part of",
+    },
+    "3.2": {
+        "def factor(step): return step / 10": "At step 0 the factor is 0",
+        "def factor(step): return 0.1 + 0.1 * step": "after step 9",
+        "def factor(step): return min(1.0, 0.1 * 10 ** (step / 9))": "At step 4",
+        "def factor(step): return 1.0 if step > 8 else 0.5 if step > 3 else 0.1": "by 0.1 in each step",
+    },
+    "3.3": {
+        "by_ratio = {1: [0.5], 10: [0.6]}": "three seeds",
+        "by_ratio = {1: [0.5, 0.5, 0.5], 10: [0.6, 0.6, 0.6]}": "another seed",
+        "by_ratio = {1: [0.5, 0.6, 0.7], 10: [0.5, 0.6, 0.7]}": "Both rows",
+        "by_ratio = {'1': [0.5, 0.6, 0.7], '10': [0.5, 0.6, 0.7]}": "keys",
+    },
     "4.1": {
         "top5 = correct.float().mean().item()": "top-1",
         "top5 = (chances.topk(min(5, len(names))).indices == valid.labels[:, None]).sum().item()": "number of images",

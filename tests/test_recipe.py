@@ -16,7 +16,6 @@ RANGES = {
     "full_epochs": ([0], [-1]),
     "head_lr": ([1e-9], [0, -0.1, float("nan")]),
     "full_lr": ([1e-9], [0, -0.1]),
-    "scratch_lr": ([1e-9], [0, -0.1]),
     "weight_decay": ([0], [-1e-9]),
     "label_smoothing": ([0, 0.99], [-0.1, 1, float("nan")]),
     "ema_decay": ([0, 0.99], [-0.1, 1]),
@@ -71,7 +70,6 @@ def test_a_run_has_at_least_one_epoch():
 def test_what_is_left_open_follows_from_the_number_of_images():
     recipes = [Recipe().for_images(n) for n in (2, 30, 360, 1000, 2000, 100_000)]
     assert [recipe.batch_size for recipe in recipes] == [16, 16, 32, 64, 64, 64]
-    assert [recipe.full_lr for recipe in recipes] == pytest.approx([0.015, 0.015, 0.03, 0.06, 0.06, 0.06])
     for recipe, n in zip(recipes, (2, 30, 360, 1000, 2000, 100_000), strict=True):
         steps = -(-n // recipe.batch_size)
         assert recipe.head_epochs >= 10 and 2 * steps * recipe.head_epochs >= HEAD_STEPS
@@ -81,7 +79,7 @@ def test_what_is_left_open_follows_from_the_number_of_images():
 
 
 def test_what_is_given_stays_whatever_the_number_of_images():
-    given = {"head_epochs": 0, "full_epochs": 3, "batch_size": 7, "full_lr": 0.2}
+    given = {"head_epochs": 0, "full_epochs": 3, "batch_size": 7}
     for name, value in given.items():
         settled = Recipe(**{name: value}).for_images(500)
         assert getattr(settled, name) == value
@@ -122,11 +120,6 @@ def test_flower_weights_is_the_default_of_the_weights(monkeypatch):
     assert parsed(["--weights", "none"]).weights == "none"
     monkeypatch.setenv("FLOWER_WEIGHTS", "")
     assert Recipe().weights == "flora"
-
-
-def test_random_weights_have_their_own_learning_rate():
-    for weights, lr in (("none", 0.2), ("flora", 0.1), ("imagenet", 0.1), ("my.pt", 0.1)):
-        assert Recipe(weights=weights, full_lr=0.1, scratch_lr=0.2).peak_lr == lr, weights
 
 
 def test_the_versions_are_those_of_the_course_python_and_the_packages():

@@ -62,7 +62,7 @@ def changes(tmp_path) -> dict:
     save_file(weights, tmp_path / "tiny.safetensors")
     return {
         "architecture": "mobilenet_v3_small", "weights": str(tmp_path / "tiny.safetensors"), "head_epochs": 2, "full_epochs": 5,
-        "head_lr": 0.02, "full_lr": 0.02, "scratch_lr": 0.2, "weight_decay": 0.01, "label_smoothing": 0.2, "ema_decay": 0.8,
+        "head_lr": 0.02, "full_lr": 0.02, "weight_decay": 0.01, "label_smoothing": 0.2, "ema_decay": 0.8,
         "views": 1, "image_size": 40, "batch_size": 8, "precision": "bfloat16", "seed": 1,
     }  # fmt: skip
 
@@ -170,7 +170,7 @@ def test_after_every_epoch_the_best_checkpoint_contains_the_first_weights_with_t
 
 
 def test_a_worse_second_phase_leaves_the_best_checkpoint_of_the_first(flowers, tmp_path):
-    recipe = replace(RECIPE, head_epochs=8, head_lr=0.1, full_epochs=2, scratch_lr=1000)
+    recipe = replace(RECIPE, head_epochs=8, head_lr=0.1, full_epochs=2, full_lr=1000)
     metrics = train.train(recipe, flowers, tmp_path / "run")
     accuracies = [row["valid_accuracy"] for row in history_of(tmp_path / "run")]
     assert max(accuracies[8:]) < max(accuracies[:8]) == metrics["best_valid_accuracy"]
@@ -196,6 +196,14 @@ def test_only_the_head_learns_in_the_first_phase_and_all_layers_in_the_second(fl
         assert {name for name, value in start.items() if not torch.equal(last[name], value)} == changed
 
 
+def test_pretrained_batch_norms_stay_as_they_are(flowers, tmp_path, changes):
+    recipe = replace(SHORT, weights=changes["weights"])
+    train.train(recipe, flowers, tmp_path / "run")
+    start, last = start_of(recipe), load_checkpoint(tmp_path / "run" / "last.pt")["model"]
+    same = {name for name, value in start.items() if torch.equal(last[name], value)}
+    assert same == {name for name in start if name.startswith("bn1.")}
+
+
 # ---- the recipe ----------------------------------------------------------------------------------------------------
 
 
@@ -206,12 +214,8 @@ def test_a_run_can_be_repeated_and_every_setting_makes_a_difference(flowers, tmp
         train.train(recipe, flowers, tmp_path / name)
         histories[name] = history_of(tmp_path / name)
     same = {name for name in histories if histories[name] == histories["nothing"]}
-    assert same == {"nothing", "full_lr"}  # random weights have their own learning rate
+    assert same == {"nothing"}
     assert all(a != b for a, b in zip(histories["seed"], histories["nothing"], strict=True))  # the seed, in both phases
-    pretrained = replace(SHORT, weights=changes["weights"])
-    for name in ("full_lr", "scratch_lr"):
-        train.train(replace(pretrained, **{name: 0.5}), flowers, tmp_path / f"pretrained {name}")
-        assert (history_of(tmp_path / f"pretrained {name}") == histories["weights"]) == (name == "scratch_lr")
     train.train(SHORT, flowers, tmp_path / "again")
     assert_same_run(tmp_path / "again", tmp_path / "nothing")
 
@@ -231,7 +235,7 @@ def test_weights_are_decayed_and_biases_and_norms_are_not():
 def test_the_schedule_has_as_many_steps_as_there_are_batches_and_peaks_at_the_learning_rate(whole):
     last = load_checkpoint(whole.out / "last.pt")
     assert last["scheduler"]["total_steps"] == last["scheduler"]["last_epoch"] == 4 * 3
-    assert {group["max_lr"] for group in last["optimizer"]["param_groups"]} == {RECIPE.scratch_lr}
+    assert {group["max_lr"] for group in last["optimizer"]["param_groups"]} == {RECIPE.full_lr}
 
 
 def test_the_moving_average_includes_the_running_statistics_and_a_decay_of_0_means_no_average(flowers, tmp_path):
@@ -288,7 +292,7 @@ def test_the_precision_is_resolved_recorded_and_taken_over_on_resuming(flowers, 
 
 
 def test_what_the_recipe_leaves_open_is_settled_recorded_and_taken_over_on_resuming(flowers, tmp_path):
-    names = ("head_epochs", "full_epochs", "batch_size", "full_lr")
+    names = ("head_epochs", "full_epochs", "batch_size")
     open_ = replace(RECIPE, **dict.fromkeys(names))
     metrics = train.train(replace(open_, full_epochs=2), flowers, tmp_path / "run")
     settled = replace(open_, full_epochs=2).for_images(36)
