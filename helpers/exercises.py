@@ -66,7 +66,7 @@ def compare_over_seeds(accuracies: dict[int, list[float]], keys: tuple[int, int]
         raise Hint(f"Train at least three seeds for each {what}: one run is one sample.")
     if max(map(max, accuracies.values())) > 1:
         raise Hint("An accuracy lies between 0 and 1.")
-    if any(len(set(values)) == 1 and max(values) < 1 for values in accuracies.values()):
+    if all(len(set(values)) == 1 and max(values) < 1 for values in accuracies.values()):
         raise Hint("All seeds of a row gave the same accuracy: set another seed before you make each network.")
     first, second = (accuracies[key] for key in keys)
     if first == second and len(set(first)) > 1:
