@@ -204,7 +204,7 @@ def warm_up(function: Callable) -> str:
 def smaller_lr_for_the_backbone(accuracies: dict[int, list[float]]) -> str:
     compare_over_seeds(accuracies, (1, 10), "ratio")
     gain = 100 * (np.mean(accuracies[10]) - np.mean(accuracies[1]))
-    return f"A tenth of the rate changed the accuracy by ≈{gain:+.1f} points; between -6 and +2 are usual on the bundled flowers."
+    return f"A tenth of the rate gained ≈{gain:+.1f} points; between -6 and +2 are usual on the bundled flowers."
 
 
 # ---- notebook 4 ----------------------------------------------------------------------------------------------------
