@@ -301,3 +301,49 @@ def calibration_error(answer: float) -> str:
     if close(answer, 0.8 - 220 / 300, 1e-3):
         raise Hint("That compares the means over all images, where the bins cancel: take the absolute difference in each bin.")
     raise Hint("For each bin: the absolute difference of confidence and accuracy, weighted by its share of the images.")
+
+
+# ---- notebook 6 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("6.1")
+def first_adam_step(function: Callable) -> str:
+    g = torch.tensor([3.0, -0.002, 50.0])
+    found = torch.as_tensor(call(function, g, 0.1))
+    if found.shape != g.shape:
+        raise Hint("Return one step for each gradient.")
+    if close(found, 0.1 * g.sign()):
+        raise Hint("The sign is wrong: a step goes against the gradient.")
+    if close(found, -g.sign()):
+        raise Hint("The learning rate is missing.")
+    if close(found, -0.1 * g):
+        raise Hint("That is the step of SGD. Adam divides by the square root of v, which is |g| in the first step.")
+    if not close(found, -0.1 * g.sign()):
+        raise Hint("Insert t = 1 into the formula: m_hat is g, and v_hat is the square of g.")
+    return "Minus the learning rate times the sign of the gradient."
+
+
+@exercise("6.2")
+def class_weights(function: Callable) -> str:
+    counts = torch.tensor([10.0, 30.0, 60.0])
+    found = torch.as_tensor(call(function, counts))
+    expected = counts.sum() / (len(counts) * counts)
+    if found.shape != counts.shape:
+        raise Hint("Return one weight for each class.")
+    if not close(found * counts, (found * counts).mean().expand(3)):
+        raise Hint("The weights should be inversely proportional to the counts: count times weight is always the same.")
+    if close(found.mean(), 1):
+        raise Hint("The mean over the classes is 1; the mean over the images should be.")
+    if not close(found, expected):
+        mean = (found * counts).sum() / counts.sum()
+        raise Hint(f"The mean over the images is {mean:.3f}: scale the weights so that it is 1.")
+    return "Counts times weights add up to the number of images."
+
+
+@exercise("6.3")
+def suggested_lr(suggested: float, best: float, of_adamw: list[float]) -> str:
+    if not 0 < suggested <= 10:
+        raise Hint("A learning rate between 0 and 10 is expected: what `steepest` returns.")
+    if any(close(suggested, lr, 1e-12) for lr in of_adamw):
+        raise Hint("That is the suggestion for AdamW: pass SGD with momentum to `find_rate`.")
+    return f"≈{suggested:.4f}; the best of the race is ≈{best:.4f}. Expect the same order of magnitude, not the same value."

@@ -107,6 +107,22 @@ MISTAKES = {
         "error_by_hand = 2 / 3 * 0.15 - 1 / 3 * 0.1": "cancel",
         "error_by_hand = 0.5": "For each bin",
     },
+    "6.1": {
+        "def first_adam_step(g, lr): return lr * g.sign()": "The sign",
+        "def first_adam_step(g, lr): return -g.sign()": "learning rate is missing",
+        "def first_adam_step(g, lr): return -lr * g": "SGD",
+        "def first_adam_step(g, lr): return -lr * (0.1 * g) / (0.001 * g**2).sqrt()": "m_hat",
+        "def first_adam_step(g, lr): return torch.tensor(-lr)": "for each gradient",
+    },
+    "6.2": {
+        "def class_weights(counts): return 1 / counts": "scale the weights",
+        "def class_weights(counts): return counts / counts.mean()": "inversely",
+        "def class_weights(counts): return (1 / counts) / (1 / counts).mean()": "over the images",
+    },
+    "6.3": {
+        "suggested = find_rate(optimizers['momentum'][0])[0][-1] * 10": "between 0 and 10",
+        "suggested = suggestions[0]": "AdamW",
+    },
 }
 
 
