@@ -174,7 +174,7 @@ def test_every_exercise_answers_the_stub_the_mistakes_and_the_solution(path, tmp
     namespace: dict = {"__name__": "__main__"}
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
-            exec(cell.source, namespace)
+            exec(re.sub(r"^EPOCHS = \d+$", "EPOCHS = 1", cell.source, flags=re.M), namespace)
     for number, (stub, solution) in exercises(path).items():
         ask = stub[re.search(r"^check\(", stub, re.M).start() :]
         assert said(stub, namespace).startswith(f"Exercise {number}: not answered yet.")
