@@ -24,9 +24,8 @@ def claim(text: str, value: float, *, at_least: float | None = None, at_most: fl
     print(f"{text}: ≈{value:.{digits}f}, expected {' and '.join(bands)}: {verdict}")
 
 
-def show_table(rows: dict[str, Sequence[float]], seconds: dict[str, float] | None = None, digits: int = 3) -> None:
-    """One line per method: the mean and the range of its repeated measurements and, if given, the seconds of one run."""
+def show_table(rows: dict[str, Sequence[float]], digits: int = 3) -> None:
+    """One line per method: the mean and the range of its repeated measurements."""
     width = max(map(len, rows))
     for name, values in rows.items():
-        suffix = f", {len(values)} seed{'s' * (len(values) > 1)}" + (f", ≈{seconds[name]:.1f} s each" if seconds else "")
-        print(f"{name:{width}}  {spread(values, digits)}{suffix}")
+        print(f"{name:{width}}  {spread(values, digits)}, {len(values)} seed{'s' * (len(values) > 1)}")

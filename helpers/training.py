@@ -18,10 +18,10 @@ from helpers.models import head_paths, split_head, train_mode
 
 
 def progress(items: Iterable, label: str):
-    """A progress bar on standard output that disappears when done; none if the output is neither a terminal nor a notebook."""
+    """A progress bar on standard output that disappears when done; only with a label, in a terminal or a notebook."""
     ipython = sys.modules.get("IPython")
     in_notebook = ipython is not None and ipython.get_ipython() is not None
-    return tqdm(items, desc=label, leave=False, file=sys.stdout, disable=not (sys.stdout.isatty() or in_notebook))
+    return tqdm(items, desc=label, leave=False, file=sys.stdout, disable=not label or not (sys.stdout.isatty() or in_notebook))
 
 
 class BestWeights:
@@ -97,7 +97,7 @@ def train_model(
     per_batch, start, waiting = scheduler if step_scheduler == "batch" else None, time.perf_counter(), 0
     try:
         for epoch in range(first_epoch, num_epochs):
-            lr, label = optimizer.param_groups[0]["lr"], f"epoch {epoch + 1}/{num_epochs}"
+            lr, label = optimizer.param_groups[0]["lr"], f"epoch {epoch + 1}/{num_epochs}" if verbose else ""
             train = run_epoch(model, batches["train"], criterion, optimizer, per_batch, ema, precision, label)
             valid = run_epoch(eval_model, batches["valid"], criterion, precision=precision)
             row = _append_row(history, all_reduce_mean(*train), all_reduce_mean(*valid), lr, start)
