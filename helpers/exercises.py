@@ -355,3 +355,61 @@ def median_suggestion(function: Callable, find_rate: Callable, steepest: Callabl
     if any(close(found, suggestion, 1e-9) for suggestion in suggestions):
         raise Hint("That is the suggestion of one seed: collect those of the seeds 0 to 4 first.")
     raise Hint("Call find_rate(make_optimizer, seed=seed) for the seeds 0 to 4, and steepest on each result.")
+
+
+# ---- notebook 7 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("7.1")
+def parameters_of_resnet(function: Callable) -> str:
+    def expected(channels: int, classes: int, per_class: int = 513) -> int:
+        return 11_180_170 + (channels - 1) * 64 * 49 + (classes - 10) * per_class
+
+    for channels, classes in ((1, 10), (3, 10), (1, 102), (4, 5)):
+        found, case = call(function, channels, classes), f"For {channels} input channels and {classes} classes"
+        if found == expected(channels, classes) - 4800:
+            raise Hint("That is torchvision's count: our convolutions have 4,800 biases more.")
+        if classes != 10 and found == expected(channels, classes, 512):
+            raise Hint("Each class of the head has 512 weights and a bias.")
+        if channels > 1 and found == expected(1, classes):
+            raise Hint("The first layer grows with the input channels: 7 x 7 weights for each pair of channels.")
+        if found != expected(channels, classes):
+            raise Hint(f"{case} it should be {expected(channels, classes):,}, not {found:,}.")
+    return f"{expected(3, 102):,} for three channels and 102 classes."
+
+
+@exercise("7.2")
+def same_padding(function: Callable, output_size: Callable) -> str:
+    for n, kernel, stride in ((64, 3, 1), (64, 3, 2), (65, 3, 2), (64, 7, 2), (10, 1, 2), (64, 4, 1)):
+        before, after = call(function, n, kernel, stride)
+        case, total = f"size {n}, kernel {kernel}, stride {stride}", max((-(-n // stride) - 1) * stride + kernel - n, 0)
+        if min(before, after) < 0:
+            raise Hint(f"Padding cannot be negative ({case}).")
+        if output_size(n, kernel, before, after, stride) != -(-n // stride):
+            raise Hint(f"For {case} the output size should be {-(-n // stride)}.")
+        if before + after > total:
+            raise Hint(f"For {case} a total of {total} is enough: it depends on the stride and on n, too.")
+        if before != total // 2:
+            raise Hint(f"For {case} the total is odd: the extra zero comes after.")
+    return "For size 64, kernel 3, stride 2: 0 before and 1 after, where PyTorch's padding=1 has 1 and 1."
+
+
+@exercise("7.3")
+def fold_batch_norm(function: Callable) -> str:
+    generator = torch.Generator().manual_seed(0)
+    conv, norm = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4).eval()
+    with torch.no_grad():
+        for value in (*conv.parameters(), norm.weight, norm.bias, norm.running_mean, norm.running_var):
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.1)
+        norm.running_var *= 1e-3  # so small that eps counts
+        images = torch.rand(2, 3, 8, 8, generator=generator)
+        expected, before = norm(conv(images)), conv(images)
+        found = call(function, conv, norm)(images)
+        if not close(conv(images), before):
+            raise Hint("The given convolution has changed: fold into a copy of it.")
+        error = (found - expected) / norm.weight[:, None, None] * (norm.running_var + norm.eps).sqrt()[:, None, None]
+        if close(found, expected, 1e-3):
+            return f"The outputs differ by at most ≈{(found - expected).abs().max():.6f}."
+        if float(error.amax((0, 2, 3)).sub(error.amin((0, 2, 3))).max()) < 1e-3:
+            raise Hint("The outputs differ by a constant per channel: look at the bias, of the convolution and of the norm.")
+        raise Hint("The scale of a channel is norm.weight / sqrt(norm.running_var + norm.eps); it multiplies weight and bias.")

@@ -125,6 +125,26 @@ MISTAKES = {
         "steepest(*find_rate(make, seed=s)))))": "one seed",
         "def suggest(make): return 123.0": "Call find_rate",
     },
+    "7.1": {
+        "def parameters(c, classes): return 11_180_170 + (c - 1) * 3136 + (classes - 10) * 512": "and a bias",
+        "def parameters(c, classes): return 11_180_170 + (classes - 10) * 513": "first layer",
+        "def parameters(c, classes): return 11_175_370 + (c - 1) * 3136 + (classes - 10) * 513": "torchvision",
+    },
+    "7.2": {
+        "def same_padding(n, kernel, stride): return kernel // 2, kernel // 2": "is enough",
+        "def same_padding(n, kernel, stride): return 0, 0": "output size",
+        "def same_padding(n, kernel, stride):\n    total = max((-(-n // stride) - 1) * stride + kernel - n, 0)\n"
+        "    return total - total // 2, total // 2": "comes after",
+    },
+    "7.3": {
+        "def fold(conv, norm):\n    conv.weight *= 2\n    return conv": "a copy",
+        "def fold(conv, norm):\n    factor, new = norm.weight / (norm.running_var + norm.eps).sqrt(), copy.deepcopy(conv)\n"
+        "    new.weight *= factor[:, None, None, None]\n    new.bias.copy_(norm.bias - norm.running_mean * factor)\n"
+        "    return new": "constant per channel",
+        "def fold(conv, norm):\n    factor, new = norm.weight / norm.running_var.sqrt(), copy.deepcopy(conv)\n"
+        "    new.weight *= factor[:, None, None, None]\n"
+        "    new.bias.copy_((conv.bias - norm.running_mean) * factor + norm.bias)\n    return new": "The scale",
+    },
 }
 
 

@@ -152,7 +152,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(recipes):
 
 
 def test_the_hand_written_network_has_the_stated_size(by_hand):
-    network = by_hand["resnet18_by_hand"]()
+    network = by_hand["resnet_by_hand"]()
     assert len(network) == 6
     assert sum(p.numel() for p in network.parameters()) == 11_180_170
     assert network(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
@@ -160,7 +160,7 @@ def test_the_hand_written_network_has_the_stated_size(by_hand):
 
 @pytest.mark.parametrize("size", [64, 97])
 def test_its_weights_make_torchvisions_network_give_the_same_outputs(by_hand, size):
-    ours, theirs = by_hand["resnet18_by_hand"](3, 7), by_hand["resnet18"](num_classes=7)
+    ours, theirs = by_hand["resnet_by_hand"](3, 7), by_hand["resnet18"](num_classes=7)
     for norm in [m for m in ours.modules() if isinstance(m, nn.BatchNorm2d)]:
         nn.init.uniform_(norm.weight, 0.5, 1.5)
         nn.init.normal_(norm.bias)
@@ -171,16 +171,17 @@ def test_its_weights_make_torchvisions_network_give_the_same_outputs(by_hand, si
     with torch.no_grad():
         expected = ours.eval()(images)
         torch.testing.assert_close(theirs.eval()(images), expected, rtol=1e-4, atol=1e-3)
-        back = by_hand["resnet18_by_hand"](3, 7)
+        back = by_hand["resnet_by_hand"](3, 7)
         by_hand["copy_back"](back, theirs)
         torch.testing.assert_close(back.eval()(images), expected, rtol=1e-4, atol=1e-3)
 
 
 def test_the_size_formula_is_that_of_the_library(by_hand):
-    for n, kernel, padding, stride in itertools.product((8, 9, 64), (1, 3, 7), (0, 1, 3), (1, 2, 3)):
-        size = nn.Conv2d(1, 1, kernel, stride, padding)(torch.zeros(1, 1, n, n)).shape[-1]
-        case = f"size {n}, kernel {kernel}, padding {padding}, stride {stride}"
-        assert by_hand["output_size"](n, kernel, padding, stride) == size, case
+    for n, kernel, before, after, stride in itertools.product((8, 9, 64), (1, 3, 7), (0, 1, 3), (0, 1, 3), (1, 2, 3)):
+        padded = nn.functional.pad(torch.zeros(1, 1, n, n), (before, after, before, after))
+        size = nn.Conv2d(1, 1, kernel, stride)(padded).shape[-1]
+        case = f"size {n}, kernel {kernel}, padding {before} and {after}, stride {stride}"
+        assert by_hand["output_size"](n, kernel, before, after, stride) == size, case
 
 
 # ---- 8. other backbones --------------------------------------------------------------------------------------------
