@@ -26,7 +26,7 @@ def image_features(pixels: Tensor, weights: str | None = None) -> tuple[Tensor, 
     """
     device = pick_device()
     model = initialize_model("resnet18", 2, feature_extract=True, weights=weights)
-    model, precision = model.to(device, memory_format=torch.channels_last), choose_precision(device)
+    model, precision = model.to(device), choose_precision(device)
 
     def features(images: Tensor) -> Tensor:
         batches = BatchLoader(images, torch.zeros(len(images)), 256, transform=normalize_batch)

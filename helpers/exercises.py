@@ -399,17 +399,66 @@ def fold_batch_norm(function: Callable) -> str:
     generator = torch.Generator().manual_seed(0)
     conv, norm = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4).eval()
     with torch.no_grad():
-        for value in (*conv.parameters(), norm.weight, norm.bias, norm.running_mean, norm.running_var):
-            value.copy_(torch.rand(value.shape, generator=generator) + 0.1)
-        norm.running_var *= 1e-3  # so small that eps counts
+        for value in (*conv.state_dict().values(), *norm.state_dict().values()):
+            if value.is_floating_point():
+                value.copy_(torch.rand(value.shape, generator=generator) + 0.1)
+        deviation = norm.state_dict()["running_var"].mul_(1e-3).add(norm.eps).sqrt()  # so small that eps counts
         images = torch.rand(2, 3, 8, 8, generator=generator)
         expected, before = norm(conv(images)), conv(images)
         found = call(function, conv, norm)(images)
         if not close(conv(images), before):
             raise Hint("The given convolution has changed: fold into a copy of it.")
-        error = (found - expected) / norm.weight[:, None, None] * (norm.running_var + norm.eps).sqrt()[:, None, None]
+        error = (found - expected) * (deviation / norm.weight)[:, None, None]
         if close(found, expected, 1e-3):
             return f"The outputs differ by at most ≈{(found - expected).abs().max():.6f}."
         if float(error.amax((0, 2, 3)).sub(error.amin((0, 2, 3))).max()) < 1e-3:
             raise Hint("The outputs differ by a constant per channel: look at the bias, of the convolution and of the norm.")
         raise Hint("The scale of a channel is norm.weight / sqrt(norm.running_var + norm.eps); it multiplies weight and bias.")
+
+
+# ---- notebook 11 ---------------------------------------------------------------------------------------------------
+
+
+@exercise("11.1")
+def precision_and_recall(function: Callable) -> str:
+    is_wrong, ranking = np.array([0, 1, 0, 1, 1, 0, 0, 1], bool), np.array([3, 1, 0, 4, 2, 5, 6, 7])
+    precision, recall = call(function, is_wrong, ranking, 3)
+    if close((precision, recall), (0.5, 2 / 3)):
+        raise Hint("That is recall and precision: the precision comes first.")
+    if close((precision, recall), (1 / 3, 0.25)):
+        raise Hint("Take the first n of the ranking, not the first n images.")
+    if close(precision, 2):
+        raise Hint("The precision is a share: divide the hits by n.")
+    if not close(precision, 2 / 3):
+        raise Hint("Precision: how many of the first n labels are wrong, divided by n.")
+    if not close(recall, 0.5):
+        raise Hint("Recall: how many of all wrong labels are among the first n.")
+    return "With 2 hits among 3, and 4 wrong labels: ≈0.667 and ≈0.500."
+
+
+@exercise("11.2")
+def conformal_set(function: Callable) -> str:
+    probabilities = np.array([0.1, 0.5, 0.05, 0.35])
+    found = [int(k) for k in call(function, probabilities, 0.7)]
+    if found == [0, 2]:
+        raise Hint("These are the classes outside: a class belongs to the set if 1 - p is at most the threshold.")
+    if found == [3, 1] or list(call(function, probabilities, 1)) == [0, 1, 2, 3]:
+        raise Hint("The most probable class comes first.")
+    if found == [1]:
+        raise Hint("Compare 1 - p with the threshold, not p.")
+    if found != [1, 3]:
+        raise Hint(f"For p = {probabilities.tolist()} and a threshold of 0.7 the set is classes 1 and 3, not {found}.")
+    if list(call(function, probabilities, 0.5)) != [1] or list(call(function, probabilities, 0.3)) != []:
+        raise Hint("A score equal to the threshold belongs to the set; the set can be empty.")
+    return "Classes 1 and 3 at 0.7, only 1 at 0.5, none at 0.3."
+
+
+@exercise("11.3")
+def groups_of_duplicates(function: Callable) -> str:
+    pairs = [(1, 2), (5, 6), (2, 3), (8, 9), (9, 5)]
+    found = sorted(sorted(group) for group in call(function, pairs))
+    if found == sorted(sorted(pair) for pair in pairs):
+        raise Hint("Each pair is a group of its own: join groups that share an image.")
+    if found != [[1, 2, 3], [5, 6, 8, 9]]:
+        raise Hint(f"{pairs} are two groups, {{1, 2, 3}} and {{5, 6, 8, 9}}: a pair can join two groups that exist already.")
+    return "{1, 2, 3} and {5, 6, 8, 9}."

@@ -145,6 +145,24 @@ MISTAKES = {
         "    new.weight *= factor[:, None, None, None]\n"
         "    new.bias.copy_((conv.bias - norm.running_mean) * factor + norm.bias)\n    return new": "The scale",
     },
+    "11.1": {
+        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum() / w.sum(), w[ranking[:n]].sum() / n": "first",
+        "def precision_recall(w, ranking, n): return w[:n].sum() / n, w[:n].sum() / w.sum()": "ranking",
+        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum() / n, w[ranking[:n]].sum() / len(w)": "Recall",
+        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum(), w[ranking[:n]].sum() / w.sum()": "a share",
+    },
+    "11.2": {
+        "def conformal_set(p, threshold): return [k for k in range(len(p)) if 1 - p[k] > threshold]": "outside",
+        "def conformal_set(p, threshold): return [k for k in range(len(p)) if 1 - p[k] <= threshold]": "comes first",
+        "def conformal_set(p, threshold): return [k for k in np.argsort(-p) if 1 - p[k] < threshold]": "equal to the threshold",
+        "def conformal_set(p, threshold): return np.argsort(-p)[:2].tolist()": "equal to the threshold",
+    },
+    "11.3": {
+        "def groups(pairs): return [set(pair) for pair in pairs]": "of its own",
+        "def groups(pairs):\n    found = []\n    for pair in pairs:\n        for group in found:\n"
+        "            if group & set(pair):\n                group |= set(pair)\n                break\n"
+        "        else:\n            found.append(set(pair))\n    return found": "two groups",
+    },
 }
 
 
