@@ -462,3 +462,69 @@ def groups_of_duplicates(function: Callable) -> str:
     if found != [[1, 2, 3], [5, 6, 8, 9]]:
         raise Hint(f"{pairs} are two groups, {{1, 2, 3}} and {{5, 6, 8, 9}}: a pair can join two groups that exist already.")
     return "{1, 2, 3} and {5, 6, 8, 9}."
+# ---- notebook 8 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("8.1")
+def linear_share_of_alexnet(answer: float) -> str:
+    convolutions, linears = 655_566_528, 58_621_952  # at 224 pixels
+    if close(answer, linears / (convolutions + linears), 2e-3):
+        return f"{linears:,} of {convolutions + linears:,}: 8 %."
+    if answer > 1:
+        raise Hint("A share lies between 0 and 1: divide by the multiply-adds of all layers.")
+    if close(answer, 58_631_144 / 61_100_840, 2e-3):
+        raise Hint("That is the share of the weights: take the last column of `layer_table`, the multiply-adds.")
+    if close(answer, convolutions / (convolutions + linears), 2e-3):
+        raise Hint("That is the share of the convolutions.")
+    if close(answer, linears / (39_523_008 + linears), 2e-2):
+        raise Hint("That is the share at 64 pixels: take an image of 224.")
+    raise Hint("Add the last column of `layer_table` over the rows of type Linear, and divide by the sum over all rows.")
+
+
+@exercise("8.2")
+def find_prefix(function: Callable) -> str:
+    names = ["conv1.weight", "layer1.0.conv1.weight", "bn1.weight", "fc.weight"]
+    cases = {
+        "module.": [f"module.{name}" for name in names],
+        "encoder.net.": [f"encoder.net.{name}" for name in names],
+        "backbone.": ["projector.fc.weight", *(f"backbone.{name}" for name in reversed(names))],
+        "": ["projector.fc.weight", *names],
+    }
+    for prefix, keys in cases.items():
+        found = call(function, dict.fromkeys(keys, torch.zeros(1)), names)
+        if not isinstance(found, str):
+            raise Hint("Return the prefix, a string.")
+        if found == prefix:
+            continue
+        fits = sum(found + name in keys for name in names)
+        raise Hint(
+            "A file can have another prefix, or none, or parts that the network lacks. For the names "
+            f"{', '.join(keys[:3])} ... it is {prefix!r}, not {found!r}: that fits {fits} of {len(names)}."
+        )
+    return "Also without a prefix, in any order, and beside other parts."
+
+
+@exercise("8.3")
+def loss_of_both(function: Callable) -> str:
+    draw = torch.Generator().manual_seed(0)
+    student, teacher = (3 * torch.randn(8, 5, generator=draw) for _ in range(2))
+    labels, t = torch.arange(8) % 5, 3.0
+    hard, cool = F.cross_entropy(student, labels), F.cross_entropy(student / t, labels)
+    soft = F.kl_div((student / t).log_softmax(1), (teacher / t).softmax(1), reduction="batchmean")
+    found = torch.as_tensor(call(function, student, teacher, labels, t, 0.9))
+    if found.numel() != 1:
+        raise Hint("The loss is one number, the mean over the images.")
+    mistakes = {
+        "The two shares are swapped: `share` belongs to the teacher.": 0.1 * t**2 * soft + 0.9 * hard,
+        "The cross-entropy should count 1 - `share`.": 0.9 * t**2 * soft + hard,
+        "The factor T² of `distillation_loss` is missing.": 0.9 * soft + 0.1 * hard,
+        "The labels are missing: add the cross-entropy.": 0.9 * t**2 * soft,
+        "The cross-entropy takes the scores without temperature.": 0.9 * t**2 * soft + 0.1 * cool,
+    }
+    for hint, value in mistakes.items():
+        if close(found, value):
+            raise Hint(hint)
+    expected = 0.9 * t**2 * soft + 0.1 * hard
+    if not close(found, expected):
+        raise Hint(f"For the test scores it should be {expected:.3f}, but it is {found.item():.3f}.")
+    return "With a share of 0 it is the usual loss, with 1 the labels do not count."

@@ -162,6 +162,27 @@ MISTAKES = {
         "def groups(pairs):\n    found = []\n    for pair in pairs:\n        for group in found:\n"
         "            if group & set(pair):\n                group |= set(pair)\n                break\n"
         "        else:\n            found.append(set(pair))\n    return found": "two groups",
+    "8.1": {
+        "linear_share = 58_631_144 / 61_100_840": "share of the weights",
+        "linear_share = 58_621_952": "between 0 and 1",
+        "rows = layer_table(AlexNet(), torch.zeros(1, 3, 64, 64)); "
+        "linear_share = sum(r[3] for r in rows if r[0] == 'Linear') / sum(r[3] for r in rows)": "224",
+        "linear_share = 0.918": "convolutions",
+        "linear_share = 0.5": "last column",
+    },
+    "8.2": {
+        "def find_prefix(state, names): return 'module.'": "another prefix",
+        "def find_prefix(state, names): return next(iter(state)).removesuffix(names[0])": "parts that the network lacks",
+        "def find_prefix(state, names): return next(iter(state)).split('.')[0] + '.'": "'encoder.net.'",
+        "def find_prefix(state, names): return 'module'": "fits 0 of 4",
+        "def find_prefix(state, names): return len(names)": "a string",
+    },
+    "8.3": {
+        "def loss_of_both(s, t, y, T, a): return (1 - a) * distillation_loss(s, t, T) + a * criterion(s, y)": "swapped",
+        "def loss_of_both(s, t, y, T, a): return a * distillation_loss(s, t, T) + criterion(s, y)": "1 - `share`",
+        "def loss_of_both(s, t, y, T, a): return a * distillation_loss(s, t, T)": "labels are missing",
+        "def loss_of_both(s, t, y, T, a): return a * distillation_loss(s, t, T) / T**2 + (1 - a) * criterion(s, y)": "T²",
+        "def loss_of_both(s, t, y, T, a): return a * distillation_loss(t, s, T) + (1 - a) * criterion(s, y)": "it should be",
     },
 }
 

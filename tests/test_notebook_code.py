@@ -228,16 +228,48 @@ def write_digits(backbones, folder, images=12, labels=12):
 
 def test_digits_become_class_folders(backbones, tmp_path):
     write_digits(backbones, tmp_path)
-    backbones["to_folders"](tmp_path)
-    counts = {split: len(list((tmp_path / split).rglob("*.png"))) for split in ("train", "valid", "test")}
+    backbones["to_folders"](tmp_path, tmp_path / "digits")
+    counts = {split: len(list((tmp_path / "digits" / split).rglob("*.png"))) for split in ("train", "valid", "test")}
     assert counts == {"train": 10, "valid": 2, "test": 12}
-    assert {path.name for path in (tmp_path / "train").iterdir()} == {"0", "1"}
+    assert {path.name for path in (tmp_path / "digits" / "train").iterdir()} == {"0", "1"}
 
 
 def test_labels_of_another_set_of_digits_are_refused(backbones, tmp_path):
     write_digits(backbones, tmp_path, labels=11)
     with pytest.raises(ValueError, match="do not belong together"):
-        backbones["to_folders"](tmp_path)
+        backbones["to_folders"](tmp_path, tmp_path / "digits")
+
+
+def test_the_archive_is_written_or_given(backbones, tmp_path):
+    own, given = tmp_path / "own", tmp_path / "given"
+    archive = backbones["archive_of"]({"source": "digits", "folder": own})
+    assert archive == own
+    counts = [len(backbones["read_idx"](own / f"{part}-labels-idx1-ubyte.gz")) for part in ("train", "t10k")]
+    assert counts == [900, 897]
+    assert backbones["archive_of"]({"source": str(given), "folder": own}) == given
+
+
+def test_the_distillation_loss_is_least_where_the_student_gives_the_teachers_answers(backbones):
+    loss = backbones["distillation_loss"]
+    teacher = torch.randn(6, 4, dtype=torch.float64)
+    student = teacher.clone().requires_grad_()
+    value = loss(student, teacher, 3.0)
+    value.backward()
+    assert value.item() == pytest.approx(0, abs=1e-12)
+    assert student.grad.abs().max() < 1e-12
+    other = torch.randn(6, 4, dtype=torch.float64)
+    p, q = (teacher / 3).softmax(1), (other / 3).softmax(1)
+    assert loss(other, teacher, 3.0).item() == pytest.approx(9 * (p * (p / q).log()).sum(1).mean().item())
+
+
+def test_distillation_sends_gradients_of_one_size_at_every_temperature(backbones):
+    student, teacher = torch.randn(2, 50, 4, dtype=torch.float64)
+    sizes = []
+    for temperature in (10.0, 100.0):
+        leaf = student.clone().requires_grad_()
+        backbones["distillation_loss"](leaf, teacher, temperature).backward()
+        sizes.append(leaf.grad.norm().item())
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
 
 
 def test_loading_knowingly_reports_what_is_missing_and_skipped(backbones):
