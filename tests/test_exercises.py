@@ -125,6 +125,24 @@ MISTAKES = {
         "steepest(*find_rate(make, seed=s)))))": "one seed",
         "def suggest(make): return 123.0": "Call find_rate",
     },
+    "9.1": {
+        "def speedup(share, factor): return 1 - share + share / factor": "time that remains",
+        "def speedup(share, factor): return 1 / (1 - share)": "infinite",
+        "def speedup(share, factor): return 1 - share + share * factor": "times do",
+        "def speedup(share, factor): return 2.0": "it should be",
+    },
+    "9.2": {
+        "def part_of(n, world, rank): return list(range(n))[rank::world]": "equally many",
+        "def part_of(n, world, rank): return list(range(n - n % world))[rank::world]": "left out",
+        "def part_of(n, world, rank): k = -(-n // world); return (list(range(n)) * 2)[rank * k : rank * k + k]": "pieces",
+        "def part_of(n, world, rank): return (list(range(n)) + [n - 1] * (-n % world))[rank::world]": "should get",
+    },
+    "9.3": {
+        "def largest_batch(memory, weights, per_image): return int((memory - weights) // per_image)": "gradients",
+        "def largest_batch(memory, weights, per_image): return int((memory - 2 * weights) // per_image)": "two means",
+        "def largest_batch(memory, weights, per_image): return (memory - 4 * weights) / per_image": "round down",
+        "def largest_batch(memory, weights, per_image): return 3 * int(memory // per_image)": "it should be",
+    },
 }
 
 
