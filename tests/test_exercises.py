@@ -129,7 +129,7 @@ MISTAKES = {
         "def speedup(share, factor): return 1 - share + share / factor": "time that remains",
         "def speedup(share, factor): return 1 / (1 - share)": "infinite",
         "def speedup(share, factor): return 1 - share + share * factor": "times do",
-        "def speedup(share, factor): return 2.0": "it should be",
+        "def speedup(share, factor): return 7.0": "it should be",
     },
     "9.2": {
         "def part_of(n, world, rank): return list(range(n))[rank::world]": "equally many",
