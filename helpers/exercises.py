@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils.data import DistributedSampler
+from torch.utils.data import DistributedSampler, TensorDataset
 
 JUDGES: dict[str, Callable[..., str]] = {}
 
@@ -381,7 +381,8 @@ def amdahl(function: Callable) -> str:
 def part_of_a_process(function: Callable) -> str:
     for n, world in ((6, 3), (10, 3), (7, 4), (5, 1)):
         parts = [list(call(function, n, world, rank)) for rank in range(world)]
-        expected = [list(DistributedSampler(range(n), world, rank, shuffle=False)) for rank in range(world)]
+        images = TensorDataset(torch.arange(n))
+        expected: list[list[int]] = [list(DistributedSampler(images, world, rank, shuffle=False)) for rank in range(world)]
         if parts == expected:
             continue
         case = f"{n} images on {world} processes"
