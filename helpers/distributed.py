@@ -7,7 +7,9 @@ with the whole batch. Every process holds all the data.
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -125,3 +127,18 @@ def distribute(model: nn.Module) -> nn.Module:
     model = convert_sync_batch_norm(model, next(model.parameters()).device)
     # All processes compute the same running statistics: no need to broadcast the buffers before every step.
     return DistributedDataParallel(model, broadcast_buffers=False)
+
+
+def torchrun(script: Path, processes: int, *arguments: object) -> str:
+    """Run a Python script on several processes, all on the CPU of this machine, and return what they print.
+
+    As `torchrun --standalone --nproc-per-node=PROCESSES SCRIPT` in a terminal, but the processes meet in a file, because
+    PyTorch for Windows lacks libuv. Raises RuntimeError with their standard error if one of them fails.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--rdzv-backend=c10d", "--rdzv-conf=store_type=file"]
+    command += ["--local-addr=127.0.0.1", f"--nproc-per-node={processes}", str(script), *map(str, arguments)]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(result.stderr)
+    return result.stdout

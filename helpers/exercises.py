@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch.nn import functional as F
+from torch.utils.data import DistributedSampler, TensorDataset
 
 JUDGES: dict[str, Callable[..., str]] = {}
 
@@ -528,3 +529,55 @@ def loss_of_both(function: Callable) -> str:
     if not close(found, expected):
         raise Hint(f"For the test scores it should be {expected:.3f}, but it is {found.item():.3f}.")
     return "With a share of 0 it is the usual loss, with 1 the labels do not count."
+# ---- notebook 9 ----------------------------------------------------------------------------------------------------
+
+
+@exercise("9.1")
+def amdahl(function: Callable) -> str:
+    for share, factor in ((0.5, 2.0), (0.2, 4.0), (0.9, 100.0), (1.0, 3.0)):
+        found, expected = float(call(function, share, factor)), 1 / (1 - share + share / factor)
+        if close(found, expected):
+            continue
+        if close(found, 1 - share + share / factor):
+            raise Hint("That is the time that remains: the speedup is the old time divided by the new one.")
+        if share < 1 and close(found, 1 / (1 - share)):
+            raise Hint("That is the bound, for an infinite factor: here a part of the time, share / factor, remains.")
+        if close(found, factor) or close(found, share * factor) or close(found, 1 - share + share * factor):
+            raise Hint("Speeds do not add up, times do: the new time is (1 - share) and what remains of the share.")
+        raise Hint(f"With a share of {share} and a factor of {factor:g} it should be {expected:.3f}, not {found:.3f}.")
+    return "The old time, 1, divided by the new one; never more than 1 / (1 - share)."
+
+
+@exercise("9.2")
+def part_of_a_process(function: Callable) -> str:
+    for n, world in ((6, 3), (10, 3), (7, 4), (5, 1)):
+        parts = [list(call(function, n, world, rank)) for rank in range(world)]
+        images = TensorDataset(torch.arange(n))
+        expected: list[list[int]] = [list(DistributedSampler(images, world, rank, shuffle=False)) for rank in range(world)]
+        if parts == expected:
+            continue
+        case = f"{n} images on {world} processes"
+        if len({len(part) for part in parts}) > 1:
+            raise Hint(f"With {case}, not all get equally many: repeat images from the beginning.")
+        if len(parts[0]) < len(expected[0]):
+            raise Hint(f"With {case}, images are left out: repeat some from the beginning instead.")
+        if len(parts[0]) > 1 and parts[0][1] == parts[0][0] + 1 != expected[0][1]:
+            raise Hint("You cut the images into pieces: deal them out in turn, rank, rank + world, rank + 2 * world ...")
+        raise Hint(f"With {case}, process {world - 1} should get {expected[-1]}, not {parts[-1]}.")
+    return "Equal to DistributedSampler: dealt out in turn, filled up from the beginning."
+
+
+@exercise("9.3")
+def largest_batch(function: Callable) -> str:
+    for memory, weights, per_image in ((8000, 45, 1.8), (1000, 100, 1.7)):
+        found = call(function, memory, weights, per_image)
+        expected = int((memory - 4 * weights) // per_image)
+        for copies, missing in ((0, "The weights"), (1, "The gradients and the optimizer's means"),
+                                (2, "The optimizer's two means"), (3, "A copy of the weights")):  # fmt: skip
+            if int(found) == int((memory - copies * weights) // per_image):
+                raise Hint(f"{missing} need memory too: together four times the size of the weights.")
+        if close(found, (memory - 4 * weights) / per_image) and found != expected:
+            raise Hint("Half an image is none: round down.")
+        if found != expected:
+            raise Hint(f"With {memory}, {weights} and {per_image} megabytes it should be {expected}, not {found}.")
+    return "What four times the weights leave, divided by the megabytes of an image: 4,344 small images in 8 GB."

@@ -15,6 +15,7 @@ import torch
 from conftest import files_in, history_of, line, make_data
 from torch import nn
 
+from helpers import distributed
 from helpers.augment import augment_batch
 from helpers.base import PROJECT
 from helpers.checkpoints import load_checkpoint
@@ -149,6 +150,12 @@ def test_two_processes_compute_the_sums_gradients_and_statistics_of_one(tmp_path
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert " ".join(BY_FILE) in readme
     assert all(f"{name}={value}" in readme for name, value in FILE_ONLY.items())
+
+
+def test_the_notebooks_torchrun_raises_what_a_process_said(tmp_path):
+    (tmp_path / "fails.py").write_text("import sys; sys.exit(f'{sys.argv[1]} is missing')")
+    with pytest.raises(RuntimeError, match=r"data\.pt is missing"):
+        distributed.torchrun(tmp_path / "fails.py", 2, "data.pt")
 
 
 # ---- training ------------------------------------------------------------------------------------------------------

@@ -183,6 +183,23 @@ MISTAKES = {
         "def loss_of_both(s, t, y, T, a): return a * distillation_loss(s, t, T)": "labels are missing",
         "def loss_of_both(s, t, y, T, a): return a * distillation_loss(s, t, T) / T**2 + (1 - a) * criterion(s, y)": "T²",
         "def loss_of_both(s, t, y, T, a): return a * distillation_loss(t, s, T) + (1 - a) * criterion(s, y)": "it should be",
+    "9.1": {
+        "def speedup(share, factor): return 1 - share + share / factor": "time that remains",
+        "def speedup(share, factor): return 1 / (1 - share)": "infinite",
+        "def speedup(share, factor): return 1 - share + share * factor": "times do",
+        "def speedup(share, factor): return 7.0": "it should be",
+    },
+    "9.2": {
+        "def part_of(n, world, rank): return list(range(n))[rank::world]": "equally many",
+        "def part_of(n, world, rank): return list(range(n - n % world))[rank::world]": "left out",
+        "def part_of(n, world, rank): k = -(-n // world); return (list(range(n)) * 2)[rank * k : rank * k + k]": "pieces",
+        "def part_of(n, world, rank): return (list(range(n)) + [n - 1] * (-n % world))[rank::world]": "should get",
+    },
+    "9.3": {
+        "def largest_batch(memory, weights, per_image): return int((memory - weights) // per_image)": "gradients",
+        "def largest_batch(memory, weights, per_image): return int((memory - 2 * weights) // per_image)": "two means",
+        "def largest_batch(memory, weights, per_image): return (memory - 4 * weights) / per_image": "round down",
+        "def largest_batch(memory, weights, per_image): return 3 * int(memory // per_image)": "it should be",
     },
 }
 
