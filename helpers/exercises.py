@@ -4,7 +4,11 @@ The function below with the exercise's number returns what a right answer looks 
 on the data come with the numbers to compare them with, so that the exercises also work on your own photos.
 """
 
+import os
+import pickle
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -581,3 +585,74 @@ def largest_batch(function: Callable) -> str:
         if found != expected:
             raise Hint(f"With {memory}, {weights} and {per_image} megabytes it should be {expected}, not {found}.")
     return "What four times the weights leave, divided by the megabytes of an image: 4,344 small images in 8 GB."
+# ---- notebook 10 ---------------------------------------------------------------------------------------------------
+
+
+class MakesFolder:
+    """Unpickling this makes a folder: a harmless stand-in for what a stranger's file may do."""
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@exercise("10.1")
+def tensors_in_a_file(function: Callable) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        good, bad, trap = (Path(folder, name) for name in ("good.pt", "bad.pt", "trap"))
+        torch.save({"fc.weight": torch.zeros(2, 3), "epoch": 3, "fc.bias": torch.zeros(2)}, good)
+        torch.save({"fc.weight": MakesFolder(str(trap))}, bad)
+        found = call(function, good)
+        try:
+            refused = call(function, bad)
+        except pickle.UnpicklingError:
+            raise Hint('torch.load raises pickle.UnpicklingError for such a file: catch it and return "refused".') from None
+        if trap.exists():
+            raise Hint("Your function ran the code of the file (it made a folder): load with weights_only=True.")
+    if found == "refused":
+        raise Hint("A file with tensors and plain values is refused: weights_only=True allows it.")
+    if "epoch" in found:
+        raise Hint('"epoch" is a plain value, not a tensor: leave it out.')
+    if sorted(found) != ["fc.bias", "fc.weight"]:
+        raise Hint(f"Return the names of the tensors, here fc.weight and fc.bias, not {found}.")
+    if refused != "refused":
+        raise Hint('For a file that wants to run code, return "refused".')
+    return "Two tensors found, and the file that wanted to make a folder was refused."
+
+
+@exercise("10.2")
+def weights_per_channel(function: Callable) -> str:
+    w = torch.tensor([[0.5, -1.0, 0.26], [30.0, 100.0, -63.6]])
+    q, scales = call(function, w)
+    q, scales, largest = torch.as_tensor(q), torch.as_tensor(scales).flatten(), w.abs().amax(1)
+    if len(scales) == 1 or close(scales[0], scales[-1], 1e-9):
+        raise Hint("That is one scale for all: the rows differ a hundredfold, and each needs its own.")
+    if scales.shape != (2,) or q.shape != w.shape:
+        raise Hint(f"For weights of shape (2, 3), return integers of this shape and 2 scales, not {len(scales)}.")
+    if close(scales, w.amax(1) / 127, 1e-7):
+        raise Hint("The largest of the first row is -1: take absolute values.")
+    if not close(scales, largest / 127, 1e-7):
+        raise Hint(f"The largest absolute value of a row becomes 127: the scales should be {(largest / 127).tolist()}.")
+    if q.dtype != torch.int8:
+        raise Hint(f"The integers should be torch.int8, not {q.dtype}.")
+    if torch.equal(q, (w / scales[:, None]).to(torch.int8)):
+        raise Hint("A conversion to integers cuts off the fraction: round first.")
+    if not torch.equal(q, (w / scales[:, None]).round().to(torch.int8)):
+        raise Hint("The scales are right. The integers should be the weights divided by the scale of their row, rounded.")
+    return "No weight moves by more than half the scale of its row."
+
+
+@exercise("10.3")
+def threshold_by_gain(threshold: float, price: float, unknown: np.ndarray, right: np.ndarray) -> str:
+    refused, expected = (unknown < threshold).mean(), (right < threshold).mean()
+    if abs(refused - 0.1) < 0.03:
+        raise Hint("That threshold refuses 10 %: take the quantile of 0.9, not of 0.1.")
+    if abs(refused - 0.9) > 0.02 + 1 / len(unknown) and not close(threshold, np.quantile(unknown, 0.9)):
+        raise Hint(f"With this threshold {100 * refused:.0f} % of the pictures are refused.")
+    if close(price, expected, 0.005):
+        return f"Above ≈{threshold:.2f}; it costs ≈{100 * expected:.0f} % of the right answers."
+    if close(price, 1 - expected, 0.005):
+        raise Hint("That is the share of right answers that are kept.")
+    raise Hint("The threshold is right. The price is the share of the right answers below it.")

@@ -33,8 +33,9 @@ def load_onnx(path: Path) -> OnnxModel:
         raise UserError(f"There is no file {path}: write it with python -m helpers.export, or check the path.")
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        facts = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
-        return OnnxModel(session, facts["classes"], facts["names"], facts["image_size"])
+        metadata = session.get_modelmeta().custom_metadata_map  # other programs may have added their own entries
+        classes, names, image_size = (json.loads(metadata[name]) for name in ("classes", "names", "image_size"))
+        return OnnxModel(session, classes, names, image_size)
     except Exception as error:  # a damaged file can make its reader raise anything
         raise UserError(f"{path} is damaged or not a model exported by this course: export it again.") from error
 

@@ -25,9 +25,13 @@ DECODING = threading.Lock()  # one image at a time: decoding a large one takes a
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET / returns the page; POST /name with the bytes of an image returns [[name, probability], ...] as JSON."""
+    """GET / returns the page; POST /name with the bytes of an image returns [[name, probability], ...] as JSON.
+
+    The header X-Sure of the answer is "no" if the largest probability is below `min_confidence`, else "yes".
+    """
 
     model: OnnxModel
+    min_confidence = 0.0
     server: "Server"
     timeout = 30  # seconds without a byte from the client
 
@@ -63,17 +67,18 @@ class Handler(BaseHTTPRequestHandler):
             with DECODING:
                 image = load_image(io.BytesIO(data), min_side=2 * self.model.image_size, label="This file")
                 guesses = predict_top(self.model, image)
-            self.answer(HTTPStatus.OK, json.dumps(guesses).encode(), "application/json")
+            sure = "yes" if guesses[0][1] >= self.min_confidence else "no"
+            self.answer(HTTPStatus.OK, json.dumps(guesses).encode(), "application/json", {"X-Sure": sure})
         except UserError as error:
             self.refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
     def refuse(self, status: HTTPStatus, sentence: str) -> None:
         self.answer(status, json.dumps({"error": sentence}).encode(), "application/json")
 
-    def answer(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+    def answer(self, status: HTTPStatus, body: bytes, kind: str, more: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **(more or {})}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -89,10 +94,16 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def make_server(model: OnnxModel, port: int) -> Server:
-    """A server on 127.0.0.1; port 0 picks a free one. Raises UserError if the port cannot be used."""
+def make_server(model: OnnxModel, port: int, min_confidence: float = 0.0) -> Server:
+    """A server on 127.0.0.1; port 0 picks a free one. min_confidence: below this probability the page says "not sure".
+
+    Raises UserError if the port cannot be used or min_confidence is not a probability.
+    """
+    if not 0 <= min_confidence <= 1:
+        raise UserError(f"min_confidence is {min_confidence}, but it must be from 0 to 1.")
+    settings = {"model": model, "min_confidence": min_confidence}
     try:
-        return Server(("127.0.0.1", port), type("FlowerHandler", (Handler,), {"model": model}))
+        return Server(("127.0.0.1", port), type("FlowerHandler", (Handler,), settings))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or "there is no such port"
         raise UserError(f"Port {port} cannot be used ({reason}): choose another one with --port.") from error
@@ -103,10 +114,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m helpers.serve", description="Serve a local web page that names flowers.")
     parser.add_argument("model", type=Path, help="a file written by helpers.export")
     parser.add_argument("--port", type=int, default=8000)
+    text = 'answer "not sure" if the largest probability is below this (default: 0, always sure)'
+    parser.add_argument("--min-confidence", type=float, default=0.0, metavar="P", help=text)
     options = parser.parse_args(arguments)
 
     def command() -> None:
-        server = make_server(load_onnx(options.model), options.port)
+        server = make_server(load_onnx(options.model), options.port, options.min_confidence)
         print(f"Open http://127.0.0.1:{server.server_port} in a browser; press Ctrl-C to stop the server.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -200,6 +200,36 @@ MISTAKES = {
         "def largest_batch(memory, weights, per_image): return int((memory - 2 * weights) // per_image)": "two means",
         "def largest_batch(memory, weights, per_image): return (memory - 4 * weights) / per_image": "round down",
         "def largest_batch(memory, weights, per_image): return 3 * int(memory // per_image)": "it should be",
+    "10.1": {
+        "def tensors_in(path): return list(torch.load(path, weights_only=False))": "ran the code",
+        "def tensors_in(path): return list(torch.load(path, weights_only=True))": "catch it",
+        "def tensors_in(path): return 'refused'": "weights_only=True allows it",
+        """def tensors_in(path):
+    try:
+        return list(torch.load(path, weights_only=True))
+    except pickle.UnpicklingError:
+        return "refused"
+""": "plain value",
+        """def tensors_in(path):
+    try:
+        return [k for k, v in torch.load(path, weights_only=True).items() if torch.is_tensor(v)]
+    except pickle.UnpicklingError:
+        return []
+""": 'return "refused"',
+    },
+    "10.2": {
+        "def quantize_weights(w): s = w.abs().max() / 127; return (w / s).round().to(torch.int8), s": "one scale for all",
+        "def quantize_weights(w): s = w.amax(1) / 127; return (w / s[:, None]).round().to(torch.int8), s": "absolute",
+        "def quantize_weights(w): s = w.abs().amax(1) / 128; return (w / s[:, None]).round().to(torch.int8), s": "127",
+        "def quantize_weights(w): s = w.abs().amax(1) / 127; return (w / s[:, None]).round(), s": "torch.int8",
+        "def quantize_weights(w): s = w.abs().amax(1) / 127; return (w / s[:, None]).to(torch.int8), s": "round first",
+        "def quantize_weights(w): s = w.abs().amax(0) / 127; return (w / s).round().to(torch.int8), s": "2 scales",
+    },
+    "10.3": {
+        "threshold_90, price = np.quantile(unsure, 0.1), 0.0": "quantile of 0.9",
+        "threshold_90, price = 0.0, 0.0": "0 % of the pictures",
+        "threshold_90 = np.quantile(unsure, 0.9); price = (confidence[right] >= threshold_90).mean()": "kept",
+        "threshold_90 = np.quantile(unsure, 0.9); price = 12.3": "below it",
     },
 }
 

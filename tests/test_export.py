@@ -156,6 +156,15 @@ def test_a_model_of_another_program_is_refused(exported, tmp_path, missing):
         load_onnx(tmp_path / "other.onnx")
 
 
+def test_what_other_programs_add_to_the_file_is_ignored(model, exported, tmp_path):
+    other = onnx.load(exported)
+    entry = other.metadata_props.add()
+    entry.key, entry.value = "onnx.quant.pre_process", "onnxruntime.quant"  # not JSON; written by quant_pre_process
+    onnx.save(other, tmp_path / "other.onnx")
+    loaded = load_onnx(tmp_path / "other.onnx")
+    assert (loaded.classes, loaded.names, loaded.image_size) == (model.classes, model.names, model.image_size)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.onnx"):
         load_onnx(tmp_path / "nowhere.onnx")

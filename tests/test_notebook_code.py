@@ -302,3 +302,12 @@ def test_what_a_file_asks_for_is_listed_without_running_it(shipping, tmp_path):
     assert {module.split(".")[0] for module in asked_for(hostile)} & {"io", "_io", "builtins", "__builtin__"}
     assert "torch.nn.modules.linear" in asked_for(whole)
     assert not (tmp_path / "was here").exists()
+
+
+def test_the_calibration_reader_hands_out_every_image_once(shipping):
+    pixels = torch.arange(70 * 3, dtype=torch.uint8).reshape(70, 3, 1, 1)
+    reader = shipping["ImageReader"](pixels)
+    batches = [reader.get_next()["pixels"] for _ in range(3)]
+    assert [len(batch) for batch in batches] == [32, 32, 6]
+    assert np.array_equal(np.concatenate(batches), pixels.numpy())
+    assert reader.get_next() is None

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import io
 import json
+import math
 import os
 import signal
 import socket
@@ -156,6 +157,46 @@ def test_a_client_that_disconnects_is_no_error_but_a_bug_is(exported, capsys):
     server.server_close()
 
 
+def first_answer(address: str) -> tuple[float, str]:
+    """The largest probability of a picture, and whether the server is sure of it."""
+    with urllib.request.urlopen(f"{address}/name", data=png(COLOURS["10"])) as reply:
+        return json.loads(reply.read())[0][1], reply.headers["X-Sure"]
+
+
+def test_the_server_is_sure_from_the_threshold_on(exported):
+    with running(exported) as address:
+        largest, sure = first_answer(address)
+    assert sure == "yes"  # by default always
+    thresholds = {0: "yes", 0.9 * largest: "yes", largest: "yes", math.nextafter(largest, 1): "no", 1: "no"}
+    assert len(thresholds) == 5  # the largest probability is not 1
+    for threshold, expected in thresholds.items():
+        with running(exported, min_confidence=threshold) as address:
+            assert first_answer(address) == (largest, expected), threshold
+
+
+@pytest.mark.parametrize("threshold", ["-0.001", "1.001", "60", "nan", "inf", "-inf"])
+def test_a_threshold_that_is_no_probability_is_refused(exported, capsys, threshold):
+    assert serve.main([str(exported), "--port", "0", f"--min-confidence={threshold}"]) == 2
+    said = capsys.readouterr().err
+    assert "min_confidence" in said and threshold.rstrip("0") in said
+    assert is_one_sentence(said)
+
+
+def test_a_threshold_that_is_no_number_is_refused(exported, capsys):
+    with pytest.raises(SystemExit) as error:
+        serve.main([str(exported), "--min-confidence", "high"])
+    assert error.value.code == 2
+    assert "--min-confidence" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "threshold"), [([], 0), (["--min-confidence", "0.25"], 0.25)])
+def test_the_command_passes_its_threshold_on(exported, monkeypatch, options, threshold):
+    used = []
+    monkeypatch.setattr(serve.Server, "serve_forever", lambda server: used.append(server.RequestHandlerClass.min_confidence))
+    assert serve.main([str(exported), "--port", "0", *options]) == 0
+    assert used == [threshold]
+
+
 def test_a_port_that_is_taken_is_named(exported, address, capsys):
     port = address.rpartition(":")[2]
     assert serve.main([str(exported), "--port", port]) == 2
@@ -256,3 +297,14 @@ def test_the_page_itself_refuses_what_the_server_would_not_take(page, tmp_path):
 def test_a_name_with_html_in_it_is_shown_as_text(page):
     page.value("names.replaceChildren(); show([['<b>rose</b>', 0.5]])")
     assert page.value("document.querySelector('#names td').textContent") == "<b>rose</b>"
+
+
+def test_the_page_shows_that_it_is_not_sure_and_the_names(page, address, exported, flowers):
+    for threshold, expected in ((0, "The five most probable flowers:"), (1, "Not sure")):
+        with running(exported, min_confidence=threshold) as other:
+            page.open(other)
+            wait_for(lambda other=other: page.value("location.origin") == other and page.value("typeof show") == "function")
+            page.choose_file("input", sorted((flowers / "valid" / "10").iterdir())[0])
+            assert shown(page)[0].startswith("globe thistle")
+            assert page.value("document.getElementById('message').textContent").startswith(expected)
+    page.open(address)
