@@ -421,52 +421,6 @@ def fold_batch_norm(function: Callable) -> str:
         raise Hint("The scale of a channel is norm.weight / sqrt(norm.running_var + norm.eps); it multiplies weight and bias.")
 
 
-# ---- notebook 11 ---------------------------------------------------------------------------------------------------
-
-
-@exercise("11.1")
-def precision_and_recall(function: Callable) -> str:
-    is_wrong, ranking = np.array([0, 1, 0, 1, 1, 0, 0, 1], bool), np.array([3, 1, 0, 4, 2, 5, 6, 7])
-    precision, recall = call(function, is_wrong, ranking, 3)
-    if close((precision, recall), (0.5, 2 / 3)):
-        raise Hint("That is recall and precision: the precision comes first.")
-    if close((precision, recall), (1 / 3, 0.25)):
-        raise Hint("Take the first n of the ranking, not the first n images.")
-    if close(precision, 2):
-        raise Hint("The precision is a share: divide the hits by n.")
-    if not close(precision, 2 / 3):
-        raise Hint("Precision: how many of the first n labels are wrong, divided by n.")
-    if not close(recall, 0.5):
-        raise Hint("Recall: how many of all wrong labels are among the first n.")
-    return "With 2 hits among 3, and 4 wrong labels: ≈0.667 and ≈0.500."
-
-
-@exercise("11.2")
-def conformal_set(function: Callable) -> str:
-    probabilities = np.array([0.1, 0.5, 0.05, 0.35])
-    found = [int(k) for k in call(function, probabilities, 0.7)]
-    if found == [0, 2]:
-        raise Hint("These are the classes outside: a class belongs to the set if 1 - p is at most the threshold.")
-    if found == [3, 1] or list(call(function, probabilities, 1)) == [0, 1, 2, 3]:
-        raise Hint("The most probable class comes first.")
-    if found == [1]:
-        raise Hint("Compare 1 - p with the threshold, not p.")
-    if found != [1, 3]:
-        raise Hint(f"For p = {probabilities.tolist()} and a threshold of 0.7 the set is classes 1 and 3, not {found}.")
-    if list(call(function, probabilities, 0.5)) != [1] or list(call(function, probabilities, 0.3)) != []:
-        raise Hint("A score equal to the threshold belongs to the set; the set can be empty.")
-    return "Classes 1 and 3 at 0.7, only 1 at 0.5, none at 0.3."
-
-
-@exercise("11.3")
-def groups_of_duplicates(function: Callable) -> str:
-    pairs = [(1, 2), (5, 6), (2, 3), (8, 9), (9, 5)]
-    found = sorted(sorted(group) for group in call(function, pairs))
-    if found == sorted(sorted(pair) for pair in pairs):
-        raise Hint("Each pair is a group of its own: join groups that share an image.")
-    if found != [[1, 2, 3], [5, 6, 8, 9]]:
-        raise Hint(f"{pairs} are two groups, {{1, 2, 3}} and {{5, 6, 8, 9}}: a pair can join two groups that exist already.")
-    return "{1, 2, 3} and {5, 6, 8, 9}."
 # ---- notebook 8 ----------------------------------------------------------------------------------------------------
 
 
@@ -533,6 +487,8 @@ def loss_of_both(function: Callable) -> str:
     if not close(found, expected):
         raise Hint(f"For the test scores it should be {expected:.3f}, but it is {found.item():.3f}.")
     return "With a share of 0 it is the usual loss, with 1 the labels do not count."
+
+
 # ---- notebook 9 ----------------------------------------------------------------------------------------------------
 
 
@@ -585,6 +541,8 @@ def largest_batch(function: Callable) -> str:
         if found != expected:
             raise Hint(f"With {memory}, {weights} and {per_image} megabytes it should be {expected}, not {found}.")
     return "What four times the weights leave, divided by the megabytes of an image: 4,344 small images in 8 GB."
+
+
 # ---- notebook 10 ---------------------------------------------------------------------------------------------------
 
 
@@ -656,3 +614,51 @@ def threshold_by_gain(threshold: float, price: float, unknown: np.ndarray, right
     if close(price, 1 - expected, 0.005):
         raise Hint("That is the share of right answers that are kept.")
     raise Hint("The threshold is right. The price is the share of the right answers below it.")
+
+
+# ---- notebook 11 ---------------------------------------------------------------------------------------------------
+
+
+@exercise("11.1")
+def precision_and_recall(function: Callable) -> str:
+    is_wrong, ranking = np.array([0, 1, 0, 1, 1, 0, 0, 1], bool), np.array([3, 1, 0, 4, 2, 5, 6, 7])
+    precision, recall = call(function, is_wrong, ranking, 3)
+    if close((precision, recall), (0.5, 2 / 3)):
+        raise Hint("That is recall and precision: the precision comes first.")
+    if close((precision, recall), (1 / 3, 0.25)):
+        raise Hint("Take the first n of the ranking, not the first n images.")
+    if close(precision, 2):
+        raise Hint("The precision is a share: divide the hits by n.")
+    if not close(precision, 2 / 3):
+        raise Hint("Precision: how many of the first n labels are wrong, divided by n.")
+    if not close(recall, 0.5):
+        raise Hint("Recall: how many of all wrong labels are among the first n.")
+    return "With 2 hits among 3, and 4 wrong labels: ≈0.667 and ≈0.500."
+
+
+@exercise("11.2")
+def conformal_set(function: Callable) -> str:
+    probabilities = np.array([0.1, 0.5, 0.05, 0.35])
+    found = [int(k) for k in call(function, probabilities, 0.7)]
+    if found == [0, 2]:
+        raise Hint("These are the classes outside: a class belongs to the set if 1 - p is at most the threshold.")
+    if found == [3, 1] or list(call(function, probabilities, 1)) == [0, 1, 2, 3]:
+        raise Hint("The most probable class comes first.")
+    if found == [1]:
+        raise Hint("Compare 1 - p with the threshold, not p.")
+    if found != [1, 3]:
+        raise Hint(f"For p = {probabilities.tolist()} and a threshold of 0.7 the set is classes 1 and 3, not {found}.")
+    if list(call(function, probabilities, 0.5)) != [1] or list(call(function, probabilities, 0.3)) != []:
+        raise Hint("A score equal to the threshold belongs to the set; the set can be empty.")
+    return "Classes 1 and 3 at 0.7, only 1 at 0.5, none at 0.3."
+
+
+@exercise("11.3")
+def groups_of_duplicates(function: Callable) -> str:
+    pairs = [(1, 2), (5, 6), (2, 3), (8, 9), (9, 5)]
+    found = sorted(sorted(group) for group in call(function, pairs))
+    if found == sorted(sorted(pair) for pair in pairs):
+        raise Hint("Each pair is a group of its own: join groups that share an image.")
+    if found != [[1, 2, 3], [5, 6, 8, 9]]:
+        raise Hint(f"{pairs} are two groups, {{1, 2, 3}} and {{5, 6, 8, 9}}: a pair can join two groups that exist already.")
+    return "{1, 2, 3} and {5, 6, 8, 9}."

@@ -145,23 +145,6 @@ MISTAKES = {
         "    new.weight *= factor[:, None, None, None]\n"
         "    new.bias.copy_((conv.bias - norm.running_mean) * factor + norm.bias)\n    return new": "The scale",
     },
-    "11.1": {
-        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum() / w.sum(), w[ranking[:n]].sum() / n": "first",
-        "def precision_recall(w, ranking, n): return w[:n].sum() / n, w[:n].sum() / w.sum()": "ranking",
-        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum() / n, w[ranking[:n]].sum() / len(w)": "Recall",
-        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum(), w[ranking[:n]].sum() / w.sum()": "a share",
-    },
-    "11.2": {
-        "def conformal_set(p, threshold): return [k for k in range(len(p)) if 1 - p[k] > threshold]": "outside",
-        "def conformal_set(p, threshold): return [k for k in range(len(p)) if 1 - p[k] <= threshold]": "comes first",
-        "def conformal_set(p, threshold): return [k for k in np.argsort(-p) if 1 - p[k] < threshold]": "equal to the threshold",
-        "def conformal_set(p, threshold): return np.argsort(-p)[:2].tolist()": "equal to the threshold",
-    },
-    "11.3": {
-        "def groups(pairs): return [set(pair) for pair in pairs]": "of its own",
-        "def groups(pairs):\n    found = []\n    for pair in pairs:\n        for group in found:\n"
-        "            if group & set(pair):\n                group |= set(pair)\n                break\n"
-        "        else:\n            found.append(set(pair))\n    return found": "two groups",
     "8.1": {
         "linear_share = 58_631_144 / 61_100_840": "share of the weights",
         "linear_share = 58_621_952": "between 0 and 1",
@@ -183,6 +166,7 @@ MISTAKES = {
         "def loss_of_both(s, t, y, T, a): return a * distillation_loss(s, t, T)": "labels are missing",
         "def loss_of_both(s, t, y, T, a): return a * distillation_loss(s, t, T) / T**2 + (1 - a) * criterion(s, y)": "T²",
         "def loss_of_both(s, t, y, T, a): return a * distillation_loss(t, s, T) + (1 - a) * criterion(s, y)": "it should be",
+    },
     "9.1": {
         "def speedup(share, factor): return 1 - share + share / factor": "time that remains",
         "def speedup(share, factor): return 1 / (1 - share)": "infinite",
@@ -200,6 +184,7 @@ MISTAKES = {
         "def largest_batch(memory, weights, per_image): return int((memory - 2 * weights) // per_image)": "two means",
         "def largest_batch(memory, weights, per_image): return (memory - 4 * weights) / per_image": "round down",
         "def largest_batch(memory, weights, per_image): return 3 * int(memory // per_image)": "it should be",
+    },
     "10.1": {
         "def tensors_in(path): return list(torch.load(path, weights_only=False))": "ran the code",
         "def tensors_in(path): return list(torch.load(path, weights_only=True))": "catch it",
@@ -230,6 +215,24 @@ MISTAKES = {
         "threshold_90, price = 0.0, 0.0": "0 % of the pictures",
         "threshold_90 = np.quantile(unsure, 0.9); price = (confidence[right] >= threshold_90).mean()": "kept",
         "threshold_90 = np.quantile(unsure, 0.9); price = 12.3": "below it",
+    },
+    "11.1": {
+        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum() / w.sum(), w[ranking[:n]].sum() / n": "first",
+        "def precision_recall(w, ranking, n): return w[:n].sum() / n, w[:n].sum() / w.sum()": "ranking",
+        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum() / n, w[ranking[:n]].sum() / len(w)": "Recall",
+        "def precision_recall(w, ranking, n): return w[ranking[:n]].sum(), w[ranking[:n]].sum() / w.sum()": "a share",
+    },
+    "11.2": {
+        "def conformal_set(p, threshold): return [k for k in range(len(p)) if 1 - p[k] > threshold]": "outside",
+        "def conformal_set(p, threshold): return [k for k in range(len(p)) if 1 - p[k] <= threshold]": "comes first",
+        "def conformal_set(p, threshold): return [k for k in np.argsort(-p) if 1 - p[k] < threshold]": "equal to the threshold",
+        "def conformal_set(p, threshold): return np.argsort(-p)[:2].tolist()": "equal to the threshold",
+    },
+    "11.3": {
+        "def groups(pairs): return [set(pair) for pair in pairs]": "of its own",
+        "def groups(pairs):\n    found = []\n    for pair in pairs:\n        for group in found:\n"
+        "            if group & set(pair):\n                group |= set(pair)\n                break\n"
+        "        else:\n            found.append(set(pair))\n    return found": "two groups",
     },
 }
 
