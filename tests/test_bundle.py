@@ -77,6 +77,7 @@ def project(tmp_path):
         "requirements-course.txt": (PROJECT / "requirements-course.txt").read_text(),
         "flower_data/train/1/a.jpg": "image",
         "helpers/weights/w.safetensors": "weights",
+        "notebooks/TOPICS.md": "| topic | [1](01_first.ipynb) |",
         "notebooks/runs/best.pt": "x",
         "tools/oxford102_split.csv": "x",
         "tests/test_x.py": "x",
@@ -110,7 +111,9 @@ def test_the_list_of_what_belongs_to_the_course_is_complete():
 def test_the_folder_contains_the_course_and_its_packages(index, project, tmp_path):
     make_bundle(tmp_path / "stick", project=project)
     course = files_below(tmp_path / "stick" / "course")
-    assert {path.split("/")[0] for path in course} == set(COURSE) - {"notebooks"}
+    assert {path.split("/")[0] for path in course} == set(COURSE)
+    assert "notebooks/runs/best.pt" not in course
+    assert files_below(tmp_path / "stick" / "pages") == ["TOPICS.html", "index.html"]  # the small course has no notebook
     assert "tools/oxford102_split.csv" in course
     assert "helpers/weights/w.safetensors" in course
     assert "helpers/__pycache__/x.pyc" not in course

@@ -180,3 +180,17 @@ def test_wrong_labels_of_two_clear_clusters_are_found_and_no_others():
     labels[[3, 10]] = 1 - labels[[3, 10]]
     found = suspicious_labels(out_of_fold_probabilities(features, labels), features, labels)
     assert sorted(found.tolist()) == [3, 10]
+
+
+def test_both_witnesses_must_agree():
+    """Twenty images of each of two clusters; the first is mislabeled. What the classifier says is given."""
+    true = torch.arange(40) % 2
+    features = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)) + 9 * true[:, None]
+    labels = true.clone()
+    labels[0] = 1
+    sure = np.where(np.arange(2) == true.numpy()[:, None], 1 - 1e-6, 1e-6)
+    assert suspicious_labels(sure, features, labels).tolist() == [0]
+    assert suspicious_labels(np.full((40, 2), 0.5), features, labels).tolist() == []  # the classifier sees nothing wrong
+    assert suspicious_labels(sure, features, true).tolist() == []
+    sure[4] = sure[4][::-1]  # the classifier doubts a right label, the neighbors do not
+    assert suspicious_labels(sure, features, labels).tolist() == [0]

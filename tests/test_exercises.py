@@ -291,6 +291,7 @@ def test_every_exercise_answers_the_stub_the_mistakes_and_the_solution(path, tmp
         for mistake, word in MISTAKES[number].items():
             answer = said(f"{mistake}\n{ask}", namespace)
             assert answer.startswith(f"Exercise {number}: not right yet.") and word in answer, (mistake, answer)
+            assert "raised Hint" not in answer
         assert said(f"{solution}\n{ask}", namespace).startswith(f"Exercise {number}: right."), number
 
 

@@ -61,6 +61,10 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, capsys):
 @pytest.mark.skipif(find_browser() is None, reason="no Chromium")
 def test_the_pages_in_a_browser(pages, tmp_path):
     count = "JSON.stringify([...performance.getEntriesByType('resource')].map(e => e.name).filter(n => !n.startsWith('data:')))"
+    cut = (
+        "[...document.querySelectorAll('.jp-InputArea-editor')].filter(e => e.scrollWidth > e.clientWidth + 1"
+        " && getComputedStyle(e).overflowX == 'hidden').length"
+    )
     hidden = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
     with open_page(find_browser(), tmp_path / "profile") as page:
         for width in (400, 1400):
@@ -69,6 +73,7 @@ def test_the_pages_in_a_browser(pages, tmp_path):
                 page.open(path.as_uri())
                 assert page.value(count) == "[]", f"{path.name} asks for other files"
                 assert page.value(hidden) == 0, f"{path.name}: a figure is not shown"
+                assert page.value(cut) == 0, f"{path.name}: code that cannot be scrolled"
                 assert page.value("document.documentElement.scrollWidth") <= width, f"{path.name} is wider than {width} pixels"
         page.open((pages / "02_train_the_head.html").as_uri())
         height = "document.querySelector('details').offsetHeight"

@@ -36,7 +36,7 @@ def code_cells(path):
 
 def test_all_notebooks_are_numbered_in_order():
     assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02}" for n in range(1, len(NOTEBOOKS) + 1)]
-    assert len(NOTEBOOKS) >= 9
+    assert len(NOTEBOOKS) >= 11
 
 
 @every_notebook
@@ -79,20 +79,12 @@ def test_opens_and_closes_as_every_notebook(path):
     assert "Guess:" in text
 
 
-def ignored_cells(path):
-    return [cell for cell in code_cells(path) if "nbval-ignore-output" in cell.metadata.get("tags", [])]
-
-
 @every_notebook
 def test_most_outputs_are_compared(path):
     cells = code_cells(path)
     assert {tag for cell in cells for tag in cell.metadata.get("tags", [])} <= {"nbval-ignore-output"}
     assert not [cell for cell in cells if "NBVAL" in cell.source], "use tags, not comments"
-    assert len(ignored_cells(path)) <= 0.3 * len(cells)
-
-
-def test_not_more_and_more_outputs_are_ignored():
-    assert sum(len(ignored_cells(path)) for path in NOTEBOOKS) <= 54
+    assert sum("nbval-ignore-output" in cell.metadata.get("tags", []) for cell in cells) <= 0.1 * len(cells)
 
 
 def definitions(text):

@@ -15,10 +15,10 @@ from helpers.split_data import draw_split, files_by_class, main, split_files
 
 @pytest.fixture
 def pile(tmp_path):
-    """Two classes of 20 and 3 images, two of them with the same name in different subfolders."""
-    for i in range(18):
+    """Two classes of 20 and 3 images, five of them with the same name in different subfolders."""
+    for i in range(15):
         save(noisy((200, 40, 40), i), tmp_path / "pile" / "rose" / f"{i:02}.png")
-    for i, folder in enumerate(("old", "new")):
+    for i, folder in enumerate("abcde"):
         save(noisy((200, 90, 40), i), tmp_path / "pile" / "rose" / folder / "same.png")
     for i in range(3):
         save(noisy((40, 40, 200), i), tmp_path / "pile" / "iris" / f"{i:02}.png")

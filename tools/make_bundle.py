@@ -1,8 +1,8 @@
 """Copy everything the course needs into a folder, for computers without a network: python -m tools.make_bundle FOLDER
 
-The folder gets the course with its images and weights, all packages as wheels for this system and this Python, and
-INSTALL.txt, which says how to install them without a network. --cpu takes torch's CPU build from PyTorch's own index: on
-Linux a tenth of the size.
+The folder gets the course with its images and weights, all packages as wheels for this system and this Python, the notebooks
+as web pages, and INSTALL.txt, which says how to install the packages without a network. --cpu takes torch's CPU build from
+PyTorch's own index: on Linux a tenth of the size.
 """
 
 import argparse
@@ -14,9 +14,10 @@ import tomllib
 from pathlib import Path
 
 from helpers.base import PROJECT, UserError, run_command
+from tools.make_pages import make_pages
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-COURSE = ("README.md", "SHA256SUMS", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "requirements.txt",
+COURSE = ("README.md", "TEACHING.md", "SHA256SUMS", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "requirements.txt",
           "requirements-course.txt",
           "constraints.txt", "pyproject.toml", "cat_to_name.json", "notebooks", "helpers", "flower_data", "tools", "tests",
           "benchmarks")  # fmt: skip
@@ -36,6 +37,8 @@ in the copy, and type:
     jupyter lab notebooks
 
 This installs what the notebooks and the command line need, but not the packages for the tests.
+
+To read the course without Python, open pages/index.html in a browser.
 """
 
 
@@ -50,7 +53,7 @@ def download_wheels(project: Path, target: Path, *options: str) -> None:
 
 
 def make_bundle(folder: Path, *options: str, project: Path = PROJECT) -> None:
-    """Fill a new folder with wheels/, course/ and INSTALL.txt; wheels from an earlier try are reused. Raises UserError.
+    """Fill a new folder with wheels/, course/, pages/ and INSTALL.txt; wheels from an earlier try are reused. Raises UserError.
 
     options: for pip.
     """
@@ -64,6 +67,7 @@ def make_bundle(folder: Path, *options: str, project: Path = PROJECT) -> None:
                 shutil.copytree(project / name, folder / "course" / name, ignore=shutil.ignore_patterns(*SKIPPED))
             else:
                 shutil.copy(project / name, folder / "course" / name)
+        make_pages(folder / "pages", project)
         version = ".".join(map(str, sys.version_info[:2]))
         text = INSTALL.format(version=version, system=platform.system(), machine=platform.machine())
         (folder / "INSTALL.txt").write_text(text, encoding="utf-8")

@@ -25,7 +25,6 @@ STYLE = """
   .text { font: 16px/1.6 system-ui, sans-serif; }
   .jp-Cell { padding-left: 0; padding-right: 0; }
   .jp-InputPrompt, .jp-OutputPrompt, .anchor-link { display: none; }
-  .jp-InputArea-editor { overflow-x: auto; }
   img { max-width: 100%; height: auto; }
   table { display: block; overflow-x: auto; border-collapse: collapse; }
   td, th { padding: 0.3rem 0.6rem; text-align: left; vertical-align: top; overflow-wrap: normal; }
