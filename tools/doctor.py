@@ -25,7 +25,7 @@ from helpers.base import PROJECT, UserError
 
 HASHES = "SHA256SUMS"  # of the bundled images and weights, written by tools.hash_bundled
 INSTALL = "pip install -r requirements-course.txt"
-REFERENCE_SECONDS = 0.37  # of `reference_work` on the machine that ran the notebooks for the README
+REFERENCE_SECONDS = 0.205  # of `reference_work` on the machine that ran the notebooks for the README
 
 
 def required_versions(project: Path) -> dict[str, tuple[str, str]]:
