@@ -1,6 +1,6 @@
 """Check a data folder before training: python -m helpers.check_data DIR
 
-Reports the split, unreadable and tiny files, duplicates within and across the splits, and labels that are probably wrong.
+Reports the split, unreadable files, duplicates within and across the splits, and labels that are probably wrong.
 Nothing in the folder is changed. Exit status: 0 if nothing was found, 1 if something was, 2 if the folder cannot be used.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from helpers.base import UserError, run_command
-from helpers.data import data_path, decode_files, find_images, print_split_summary
+from helpers.data import data_path, decode_files, find_images, print_split_summary, require_every_class
 from helpers.data_quality import image_features, near_duplicates, out_of_fold_probabilities, same_files, suspicious_labels
 
 SIZE = 64  # pixels at which images are compared
@@ -40,9 +40,7 @@ def read_photos(root: Path) -> tuple[Photos, list[str]]:
     pixels, errors = decode_files([path for path, _ in rows], SIZE)
     kept = [i for i in range(len(rows)) if i not in errors]
     paths, labels = [rows[i][0] for i in kept], torch.tensor([rows[i][1] for i in kept], dtype=torch.int64)
-    for label, name in enumerate(classes):
-        if label not in labels:
-            raise UserError(f"Class {name!r} has no readable image: add some, or remove this class from every split.")
+    require_every_class(labels, classes)
     names = [path.relative_to(root).as_posix() for path in paths]
     return Photos(pixels[kept], labels, names, paths, classes), [message for _, message in sorted(errors.items())]
 

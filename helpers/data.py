@@ -250,10 +250,15 @@ def decode_classes(files: dict[str, list[Path]], size: int, skip_unreadable: boo
     kept = [i for i in range(len(paths)) if i not in errors]
     for new, old in enumerate(kept if errors else ()):  # in place: the tensor may be large
         pixels[new] = pixels[old]
-    for label, name in enumerate(files):
-        if label not in labels[kept]:
-            raise UserError(f"Class {name!r} has no readable image: add some, or remove this class from every split.")
+    require_every_class(labels[kept], list(files))
     return Images(pixels[: len(kept)], labels[kept], list(files), [paths[i] for i in kept])
+
+
+def require_every_class(labels: Tensor, classes: Sequence[str]) -> None:
+    """Raises UserError if a class has no label: none of its images was readable."""
+    for label, name in enumerate(classes):
+        if label not in labels:
+            raise UserError(f"Class {name!r} has no readable image: add some, or remove this class from every split.")
 
 
 def few_images(images: Images, classes: Sequence[int], per_class: int) -> Images:

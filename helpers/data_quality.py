@@ -35,6 +35,11 @@ def image_features(pixels: Tensor, weights: str | None = None) -> tuple[Tensor, 
     return features(pixels), features(pixels.flip(3))
 
 
+def _unit_rows(features: Tensor, reference: Tensor) -> Tensor:
+    """Features standardized by the mean and deviation of `reference`, each row with norm 1: products of rows are cosines."""
+    return F.normalize((features - reference.mean(0)) / (reference.std(0) + 1e-6))
+
+
 # ---- duplicates ----------------------------------------------------------------------------------------------------
 
 
@@ -55,7 +60,7 @@ def near_duplicates(
     high: the cosine of the standardized features, for the three nearest neighbors of every image, and the correlation of
     gray thumbnails, of one whole image with crops of the other. Returns (i, j, correlation) with i < j, highest first.
     """
-    a, b = (F.normalize((f - features.mean(0)) / (features.std(0) + 1e-6)) for f in (features, mirrored))
+    a, b = _unit_rows(features, features), _unit_rows(mirrored, features)
     thumbnails = _thumbnails(pixels), _thumbnails(pixels.flip(3))
     found = {}
     for rows in torch.arange(len(a)).split(1024):  # not all n x n cosines at once
@@ -114,7 +119,7 @@ def suspicious_labels(probabilities: np.ndarray, features: Tensor, labels: Tenso
     The out-of-fold probability of the label is below 0.001; and of the nearest neighbors in the feature space none has this
     label, but at least half have the class that is most probable.
     """
-    unit = F.normalize((features - features.mean(0)) / (features.std(0) + 1e-6))
+    unit = _unit_rows(features, features)
     ranked = rank_by_label_confidence(probabilities, labels)
     doubtful = ranked[probabilities[ranked, labels[ranked]] < 1e-3]
     cosines = unit[doubtful] @ unit.T
